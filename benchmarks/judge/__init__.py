@@ -1,0 +1,1 @@
+"""How often the judge is wrong, and how fast it is right, on simulated traffic."""

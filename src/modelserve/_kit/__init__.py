@@ -1,0 +1,1 @@
+"""Small helpers that know no word of this domain: files, locks, ports, processes, waiting."""

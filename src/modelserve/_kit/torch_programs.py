@@ -1,0 +1,173 @@
+"""An exported program of PyTorch as a document: what it may say, what it takes and what it gives.
+
+PyTorch evaluates or looks up much of what such a document says, so every word is held to a list of what the
+exports of programs over tensors use (``torch/_export/serde/schema.py`` names the fields).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class UnfitArchive(ValueError):
+    """The file can't be used; the message says why and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One tensor of a program: ``kind`` is PyTorch's number of its datatype, an axis of any length is -1."""
+
+    name: str
+    kind: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What an exported program takes and gives, in order."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+
+def plain(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without its guards and notes, which are Python. Raises UnfitArchive for other words."""
+    document["guards_code"] = []
+    for place, value in _walk(document):
+        if isinstance(value, dict) and "target" in value:
+            value["metadata"] = {}
+        _check(place, value)
+    return document
+
+
+def values(document: Mapping[str, Any]) -> Program:
+    """What the program takes and gives, in order. Raises UnfitArchive."""
+    try:
+        return _program(document["graph_module"])
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+        raise UnfitArchive(f"has a program that can't be read ({error!r}); export it again") from error
+
+
+# What a program may say.
+
+_NAME = re.compile(r"[\w.]*")
+_TARGET = re.compile(
+    r"torch\.ops\.(?:aten|prims|quantized_decomposed|higher_order)(?:\.(?!__)\w+){1,2}"
+    r"|_operator\.(?:add|sub|mul|truediv|floordiv|mod|neg|pos|pow|getitem|eq|ne|lt|le|gt|ge|and_|or_|not_|xor)"
+    r"|math\.(?!__)\w+|torch\._?sym_\w+"
+)
+_FILE_TARGET = re.compile(r"torch\.ops\.aten\.(from_file|save)\b")
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_SIZE_WORD = re.compile(
+    r"Symbol|positive|nonnegative|integer|True|False|Integer|Rational|Max|Min|Add|Mul|Pow|Mod|Eq|Ne|Lt|Le|Gt|Ge"
+    r"|And|Or|Not|Abs|floor|ceiling|FloorDiv|ModularIndexing|Where|PythonMod|CleanDiv|CeilToInt|FloorToInt"
+    r"|CeilDiv|LShift|RShift|PowByNatural|FloatPow|FloatTrueDiv|IntTrueDiv|TruncToFloat|TruncToInt|RoundToInt"
+    r"|RoundDecimal|ToFloat|Identity|[suz]f?\d+"
+)
+_SIZE = re.compile(r"(?:[\w\s(),=+\-*/<>!&|~]|\d\.\d|'\w+')*")
+_CONTAINERS = frozenset({"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict", None})
+_FREE_TEXT = frozenset({"as_string", "torch_version"})
+
+
+def _walk(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Every value of the document with the key that it stands under; a list's items stand under its key."""
+    if depth > 100:
+        raise UnfitArchive("has a program nested deeper than 100 levels")
+    yield place, value
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check("name", key)
+            yield from _walk(inner, key, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _walk(inner, place, depth + 1)
+
+
+def _check(place: str, value: Any) -> None:
+    if not isinstance(value, str) or place in _FREE_TEXT:
+        return
+    fits = _CHECKS.get(place, _is_name)
+    if not fits(value):
+        raise UnfitArchive(
+            f"says {place}: {value[:80]!r}, which no export of a program over tensors says; it is not loaded"
+        )
+
+
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def _is_target(text: str) -> bool:
+    return _TARGET.fullmatch(text) is not None and _FILE_TARGET.match(text) is None
+
+
+def _is_size(text: str) -> bool:
+    if len(text) > 1000 or _SIZE.fullmatch(text) is None:
+        return False
+    return all(_SIZE_WORD.fullmatch(word) for word in _WORD.findall(text))
+
+
+def _is_tree(text: str) -> bool:
+    """How inputs or outputs are nested: in lists, tuples and dictionaries with plain keys."""
+    try:
+        _, tree = json.loads(text)
+        return _is_container(tree, 0)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return False
+
+
+def _is_container(tree: Mapping[str, Any], depth: int) -> bool:
+    context = json.loads(tree["context"]) if tree["context"] else None
+    keys = context or []
+    plain = isinstance(keys, list) and all(isinstance(key, str | int) for key in keys)
+    inner = all(_is_container(child, depth + 1) for child in tree["children_spec"])
+    return depth < 20 and tree["type"] in _CONTAINERS and plain and inner
+
+
+def _is_device(text: str) -> bool:
+    return re.fullmatch(r"[a-z]+(:\d+)?", text) is not None
+
+
+_CHECKS = {
+    "target": _is_target,
+    "expr_str": _is_size,
+    "in_spec": _is_tree,
+    "out_spec": _is_tree,
+    "type": _is_device,
+}
+
+
+# What a program takes and gives.
+
+
+def _program(module: Mapping[str, Any]) -> Program:
+    tensors, signature = module["graph"]["tensor_values"], module["signature"]
+    inputs = [spec["user_input"]["arg"] for spec in signature["input_specs"] if "user_input" in spec]
+    outputs = [spec["user_output"]["arg"] for spec in signature["output_specs"] if "user_output" in spec]
+    for role, arguments in (("input", inputs), ("output", outputs)):
+        if not arguments or any("as_tensor" not in argument for argument in arguments):
+            raise UnfitArchive(f"has an {role} that is no tensor; export a program over tensors")
+    top = next(entry for entry in module["module_call_graph"] if entry["fqn"] == "")["signature"]
+    names = _output_names(json.loads(top["out_spec"])[1], len(outputs))
+    takes = [_value(argument["as_tensor"]["name"], argument, tensors) for argument in inputs]
+    gives = [_value(name, argument, tensors) for name, argument in zip(names, outputs, strict=True)]
+    return Program(tuple(takes), tuple(gives))
+
+
+def _output_names(tree: Mapping[str, Any], count: int) -> list[str]:
+    """A dictionary's keys, else ``output``, or ``output_0`` and on: a graph's own names mean nothing."""
+    if tree["type"] in ("builtins.dict", "collections.OrderedDict"):
+        keys = [str(key) for key in json.loads(tree["context"])]
+        if len(keys) == count:
+            return keys
+    return ["output"] if count == 1 else [f"output_{index}" for index in range(count)]
+
+
+def _value(name: str, argument: Mapping[str, Any], tensors: Mapping[str, Any]) -> Value:
+    meta = tensors[argument["as_tensor"]["name"]]
+    shape = tuple(size.get("as_int", -1) for size in meta["sizes"])
+    return Value(name, int(meta["dtype"]), shape)

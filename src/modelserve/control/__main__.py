@@ -1,0 +1,5 @@
+import sys
+
+from modelserve.control.main import main
+
+sys.exit(main())

@@ -1,0 +1,55 @@
+"""``python -m modelserve.control``: one controller process, as ``modelserve up`` starts it.
+
+The first line on stdout tells the starter how it went, as JSON: ``{"ready": true}`` or ``{"error": "..."}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+
+from modelserve.control.local import serve
+from modelserve.errors import ModelServeError
+from modelserve.settings import PlatformSettings
+
+FAILED = 1
+
+
+def main() -> int:
+    """Settings come as JSON on stdin."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings = PlatformSettings.model_validate_json(sys.stdin.buffer.read())
+    try:
+        asyncio.run(_run(settings))
+    except ModelServeError as error:
+        _report({"error": error.message})
+        return FAILED
+    return 0
+
+
+async def _run(settings: PlatformSettings) -> None:
+    ready = asyncio.Event()
+    report = asyncio.create_task(_report_ready(ready))
+    try:
+        await serve(settings, ready)
+    finally:
+        report.cancel()
+
+
+async def _report_ready(ready: asyncio.Event) -> None:
+    await ready.wait()
+    _report({"ready": True})
+
+
+def _report(line: dict[str, object]) -> None:
+    try:
+        print(json.dumps(line), flush=True)
+    except OSError:
+        logging.getLogger("modelserve.control").debug("the starter has gone")

@@ -1,0 +1,37 @@
+"""Whether a browser sends a request for a page that is not ours.
+
+A page anywhere on the web can make a browser send requests to this machine. Two things give it away: its
+``Origin`` (or ``Sec-Fetch-Site``) names another site, or it came by a name of its own that was made to point
+here ("DNS rebinding"), which then stands in ``Host``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+def foreign(method: str, headers: Mapping[str, str], hostnames: Sequence[str] = ()) -> str:
+    """Why the request is refused; empty if it is not. ``hostnames`` are this machine's, too."""
+    host = headers.get("host", "")
+    if not _is_this_machine(host, hostnames):
+        return f"Host: got {host[:80]!r}: call this by an IP address or localhost"
+    if method in SAFE:
+        return ""
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != host:
+        return f"Origin: got {origin[:80]!r}: a page of another site may not change anything here"
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return "Sec-Fetch-Site: a page of another site may not change anything here"
+    return ""
+
+
+def _is_this_machine(host: str, hostnames: Sequence[str]) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or name in hostnames or bool(ip_address(name))
+    except ValueError:
+        return False

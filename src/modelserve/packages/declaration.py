@@ -1,0 +1,158 @@
+"""The declaration: what ``modelserve.yaml`` in a package folder says beyond the layout's own files.
+
+::
+
+    task: token-classification        # overrides what the layout implies
+    description: finds people and places
+    reference: reference.jsonl        # rows with known answers, inside the folder
+    deterministic: false              # equal inputs may get different outputs: no answer is given again
+    limits: {maxLength: 256, maxPixels: 4000000}
+    signature:                        # checked against the graph; may state what the graph leaves open
+      inputs: [{name: x, datatype: FP32, shape: [-1, 4]}]
+      outputs: [{name: y, datatype: FP32, shape: [-1, 3]}]
+    python: {class: "model:Model"}    # answers with code of its own; requirements: [scipy] must be installed
+"""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from modelserve.domain.inference import DataType
+from modelserve.domain.models import Task
+from modelserve.errors import InvalidPackage
+from modelserve.packages.reading import inside, read_text
+
+FILE_NAME = "modelserve.yaml"
+MAX_BYTES = 64 * 1024
+
+Axis = Annotated[int, Strict(), Field(ge=-1)]
+Bound = Annotated[int, Strict(), Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+
+class DeclaredLimits(_Section):
+    max_length: Bound | None = None
+    max_pixels: Bound | None = None
+
+
+class DeclaredTensor(_Section):
+    name: Annotated[str, Field(min_length=1)]
+    datatype: DataType
+    shape: Annotated[tuple[Axis, ...], Field(min_length=1)]
+
+
+class DeclaredSignature(_Section):
+    inputs: tuple[DeclaredTensor, ...] = ()
+    outputs: tuple[DeclaredTensor, ...] = ()
+
+
+class DeclaredPython(_Section):
+    entry: Annotated[str, Field(alias="class", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] = "model:Model"
+    requirements: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9]")], ...] = ()
+
+
+class Declaration(_Section):
+    task: Task | None = None
+    description: str = ""
+    deterministic: Annotated[bool, Strict()] | None = None
+    reference: str | None = None
+    limits: DeclaredLimits = DeclaredLimits()
+    signature: DeclaredSignature = DeclaredSignature()
+    python: DeclaredPython | None = None
+
+
+_SECTIONS: dict[str, type[_Section]] = {
+    "": Declaration,
+    "limits": DeclaredLimits,
+    "python": DeclaredPython,
+    "signature": DeclaredSignature,
+    "inputs": DeclaredTensor,
+    "outputs": DeclaredTensor,
+}
+
+
+def read_declaration(folder: Path) -> Declaration:
+    """The folder's declaration; an empty one if there is no such file. Raises InvalidPackage."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return Declaration()
+    value = _parse(read_text(path, MAX_BYTES))
+    if not isinstance(value, dict | None):
+        raise InvalidPackage(f"{FILE_NAME}: holds {_shown(value)}; keys with values are wanted")
+    try:
+        return Declaration.model_validate(value or {})
+    except ValidationError as error:
+        faults = [_explain(fault) for fault in error.errors(include_url=False)[:5]]
+        raise InvalidPackage("; ".join(f"{FILE_NAME}: {fault}" for fault in faults)) from error
+
+
+def reference_of(folder: Path, declaration: Declaration) -> Path | None:
+    """The reference file, if one is declared. Raises InvalidPackage if it is missing or elsewhere."""
+    name = declaration.reference
+    if name is None:
+        return None
+    found = inside(folder, name)
+    if found is None:
+        raise InvalidPackage(
+            f"{FILE_NAME}: reference: {name!r} is no file inside the package; "
+            f"put it there and give its relative path, such as 'reference.jsonl'"
+        )
+    return found
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice instead of taking the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                problem = f"{key.value!r} is given twice; keep one"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return yaml.load(text, _UniqueKeys)  # noqa: S506 - a SafeLoader, only stricter
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f" at line {mark.line + 1} column {mark.column + 1}" if mark else ""
+        advice = "; put text with a colon in quotes" if "mapping values" in str(error.problem) else ""
+        raise InvalidPackage(f"{FILE_NAME}: not YAML{where}: {error.problem}{advice}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        first = (str(error).splitlines() or ["?"])[0]
+        raise InvalidPackage(f"{FILE_NAME}: not YAML: {first}") from error
+
+
+def _explain(fault: Any) -> str:
+    place: Sequence[str | int] = fault["loc"]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {_suggest(place)}"
+    if fault["type"] == "missing":
+        return f"{key}: is missing"
+    return f"{key}: {_shown(fault['input'])}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+def _suggest(place: Sequence[str | int]) -> str:
+    section = next((part for part in reversed(place[:-1]) if isinstance(part, str)), "")
+    known = [str(field.alias) for field in _SECTIONS[section].model_fields.values()]
+    near = difflib.get_close_matches(str(place[-1]), known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+
+
+def _shown(value: Any) -> str:
+    return reprlib.repr(value)

@@ -1,0 +1,142 @@
+"""Layout: a LightGBM model in its native text format.
+
+The engine trusts what it reads: a file that is cut short or points outside of its own tables can end the
+process. So the whole file is read and checked here first, without the engine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelserve.domain.inference import DataType, Signature, TensorSpec
+from modelserve.domain.models import Runtime
+from modelserve.errors import InvalidPackage
+from modelserve.packages.declaration import Declaration
+from modelserve.packages.matrices import matrix_signature
+from modelserve.packages.reading import read_text
+from modelserve.packages.single_file import SingleFile, head_of
+
+OUTPUT = "prediction"
+
+_END_OF_TREES = "\nend of trees\n"
+_FIELD = re.compile(r"[A-Za-z_]\w*")
+_PARAMETER = re.compile(r"\[\w+: .*\]")
+_PLAIN = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]*")
+_LAST_LINE = re.compile(r"\npandas_categorical:[^\n]*\n+$")
+
+
+def _looks_right(path: Path) -> bool:
+    """Whether a text file begins as LightGBM writes it, and not as somebody's notes."""
+    return head_of(path).startswith((b"tree\n", b"tree\r\n"))
+
+
+def read_signature(path: Path, declaration: Declaration, alone: bool = False) -> Signature:
+    """One matrix in, the booster's prediction out. Raises InvalidPackage for a damaged file."""
+    text = read_text(path)
+    try:
+        header = _check_whole(text)
+        features, columns = int(header["max_feature_idx"]) + 1, _columns(header)
+        for tree in _trees(text, header):
+            _check_tree(tree, features)
+    except (KeyError, ValueError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise InvalidPackage(
+            f"{path.name}: is no whole LightGBM model ({what}); save it again with `booster.save_model()`"
+        ) from error
+    shape = (-1,) if columns == 1 else (-1, columns)
+    outputs = [TensorSpec(OUTPUT, DataType.FP64, shape)]
+    return matrix_signature(path.name, features, outputs, declaration)
+
+
+LIGHTGBM = SingleFile(Runtime.LIGHTGBM, (".txt",), read_signature, _looks_right)
+"""A file ``anything.txt`` as ``Booster.save_model`` writes it, or a folder with exactly one."""
+
+
+def _check_whole(text: str) -> Mapping[str, str]:
+    """The lines before the first tree. Raises ValueError unless the file begins and ends as it should."""
+    if not text.startswith("tree\n"):
+        raise ValueError("its first line is not 'tree'")
+    if _END_OF_TREES not in text or _LAST_LINE.search(text) is None:
+        raise ValueError("it ends too early")
+    if _PLAIN.fullmatch(text) is None:
+        raise ValueError("it holds control characters")
+    _check_parameters(text)
+    return _fields(text.partition("\n\n")[0])
+
+
+def _check_parameters(text: str) -> None:
+    """The lines after the trees that tell how it was trained."""
+    _, begun, rest = text.partition("\nparameters:\n")
+    lines, ended, _ = rest.partition("\nend of parameters\n")
+    if bool(begun) != bool(ended):
+        raise ValueError("its parameters have no end")
+    strange = next((line for line in lines.split("\n") if line and not _PARAMETER.fullmatch(line)), None)
+    if begun and strange is not None:
+        raise ValueError(f"{strange[:40]!r} stands where a parameter should")
+
+
+def _trees(text: str, header: Mapping[str, str]) -> list[Mapping[str, str]]:
+    """The trees, each in as many bytes as the header says."""
+    sizes = [int(size) for size in header["tree_sizes"].split()]
+    place = text.find("Tree=0\n")
+    body = text[place : text.index(_END_OF_TREES) + 1] if place >= 0 else ""
+    if len(body) != sum(sizes) or min(sizes, default=0) < 0:
+        raise ValueError(f"its trees have {len(body)} bytes, not {sum(sizes)}")
+    found: list[Mapping[str, str]] = []
+    place = 0
+    for index, size in enumerate(sizes):
+        block = body[place : place + size]
+        if not block.startswith(f"Tree={index}\n"):
+            raise ValueError(f"tree {index} does not begin where it should")
+        found.append(_fields(block))
+        place += size
+    return found
+
+
+_REQUIRED = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
+_OF_NODES = (*_REQUIRED, "split_gain", "internal_value", "internal_weight", "internal_count")
+_OF_LEAVES = ("leaf_value", "leaf_weight", "leaf_count")
+_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|inf|nan)"
+_NUMBERS = re.compile(rf" *(?:{_NUMBER}(?: +{_NUMBER})*)? *")
+
+
+def _check_tree(tree: Mapping[str, str], features: int) -> None:
+    """All that it lists is there and a number, and every node's children and feature are there."""
+    for name, values in tree.items():
+        if _NUMBERS.fullmatch(values) is None:
+            raise ValueError(f"tree {tree['Tree']}: {name} holds what is no number")
+    place, leaves = f"tree {tree['Tree']}", int(tree["num_leaves"])
+    nodes = leaves - 1
+    if leaves < 1 or len(tree["leaf_value"].split()) != leaves:
+        raise ValueError(f"{place} has not {leaves} leaves")
+    if nodes == 0:
+        return
+    missing = [name for name in _REQUIRED if name not in tree]
+    if missing:
+        raise ValueError(f"{place} has no {missing[0]}")
+    for name, length in {**dict.fromkeys(_OF_NODES, nodes), **dict.fromkeys(_OF_LEAVES, leaves)}.items():
+        if name in tree and len(tree[name].split()) != length:
+            raise ValueError(f"{place}: {name} has not {length} entries")
+    children = [int(child) for side in ("left_child", "right_child") for child in tree[side].split()]
+    if not all(-leaves <= child < nodes for child in children):
+        raise ValueError(f"{place} has a branch to a node that is not there")
+    if not all(0 <= int(feature) < features for feature in tree["split_feature"].split()):
+        raise ValueError(f"{place} splits on a feature that is not there")
+
+
+def _fields(block: str) -> dict[str, str]:
+    """Lines ``name=values``. Raises ValueError for a line of another kind, which the engine stumbles over."""
+    found = {}
+    for line in filter(None, block.split("\n")):
+        name, _, values = line.partition("=")
+        if _FIELD.fullmatch(name) is None or name in found:
+            raise ValueError(f"{name[:40]!r} stands where a field should")
+        found[name] = values
+    return found
+
+
+def _columns(header: Mapping[str, str]) -> int:
+    """Numbers in one row of the prediction."""
+    return int(header["num_tree_per_iteration"])

@@ -1,0 +1,87 @@
+"""What a model file tells about its tensors, joined with what modelserve.yaml declares.
+
+A file that names its tensors well is the truth, and a declaration may only narrow it. A file whose names mean
+nothing (a matrix, the results of a program) takes the declared ones, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelserve.domain.inference import Signature, TensorSpec
+from modelserve.errors import InvalidPackage
+from modelserve.packages.declaration import FILE_NAME, Declaration, DeclaredTensor
+
+
+def declared_signature(file: str, declaration: Declaration) -> Signature:
+    """The declared signature of a file that tells nothing. Raises InvalidPackage if a side is missing."""
+    declared = declaration.signature
+    for side, tensors in (("inputs", declared.inputs), ("outputs", declared.outputs)):
+        if not tensors:
+            raise InvalidPackage(
+                f"{file}: does not tell its {side}; declare them in {FILE_NAME} beside it, such as "
+                f"`signature: {{{side}: [{{name: x, datatype: FP32, shape: [-1, 4]}}]}}`"
+            )
+    return Signature(_specs("inputs", declared.inputs), _specs("outputs", declared.outputs))
+
+
+def narrowed(file: str, found: Signature, declaration: Declaration) -> Signature:
+    """The tensors that the file tells, under declared names and in declared shapes where there are any.
+
+    Raises InvalidPackage where the declaration has another count, datatype or shape.
+    """
+    declared = declaration.signature
+    return Signature(
+        _narrow(file, "inputs", found.inputs, declared.inputs),
+        _narrow(file, "outputs", found.outputs, declared.outputs),
+    )
+
+
+def without_inputs(declaration: Declaration) -> Declaration:
+    """The declaration of the outputs alone, for files whose inputs follow rules of their own."""
+    kept = declaration.signature.model_copy(update={"inputs": ()})
+    return declaration.model_copy(update={"signature": kept})
+
+
+def check_names(side: str, tensors: Sequence[DeclaredTensor]) -> None:
+    """Raise InvalidPackage where two declared tensors share a name."""
+    names = [tensor.name for tensor in tensors]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidPackage(f"{FILE_NAME}: signature.{side}: declares {twice!r} twice; keep one")
+
+
+def _specs(side: str, tensors: Sequence[DeclaredTensor]) -> tuple[TensorSpec, ...]:
+    check_names(side, tensors)
+    return tuple(TensorSpec(tensor.name, tensor.datatype, tensor.shape) for tensor in tensors)
+
+
+def _narrow(
+    file: str, side: str, found: Sequence[TensorSpec], declared: Sequence[DeclaredTensor]
+) -> tuple[TensorSpec, ...]:
+    if not declared:
+        return tuple(found)
+    if len(declared) != len(found):
+        raise InvalidPackage(
+            f"{FILE_NAME}: signature.{side}: declares {len(declared)}, but {file} has {len(found)}: "
+            f"{', '.join(repr(spec.name) for spec in found)}"
+        )
+    for index, (spec, tensor) in enumerate(zip(found, declared, strict=True)):
+        _check_fit(file, f"signature.{side}[{index}]", spec, tensor)
+    return _specs(side, declared)
+
+
+def _check_fit(file: str, key: str, spec: TensorSpec, tensor: DeclaredTensor) -> None:
+    if tensor.datatype is not spec.datatype:
+        raise InvalidPackage(
+            f"{FILE_NAME}: {key}.datatype: {tensor.datatype.value} declared for {tensor.name!r}, "
+            f"but {file} has {spec.datatype.value}"
+        )
+    fits = len(tensor.shape) == len(spec.shape) and all(
+        known in (-1, axis) for axis, known in zip(tensor.shape, spec.shape, strict=True)
+    )
+    if not fits:
+        raise InvalidPackage(
+            f"{FILE_NAME}: {key}.shape: {list(tensor.shape)} declared for {tensor.name!r}, "
+            f"but {file} has {list(spec.shape)}"
+        )

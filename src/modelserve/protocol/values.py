@@ -1,0 +1,95 @@
+"""JSON values as clients send them: parsing, picking them apart, and showing them in an error.
+
+A *place* is where a value stands in the body, written as a path: ``inputs[0].shape[1]``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from modelserve.errors import InvalidInput
+
+SHOWN = 60
+"""Characters of a wrong value that an error repeats."""
+
+
+def parse(body: bytes | memoryview) -> dict[str, Any]:
+    """The JSON object in a request body.
+
+    Raises InvalidInput for an empty body, for what is not JSON (NaN and Infinity are not) or no object.
+    """
+    if not body:
+        raise InvalidInput("body: it is empty; send a JSON object")
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"body: not valid JSON: {error}{_hint(error)}") from None
+    if not isinstance(value, dict):
+        raise InvalidInput(f"body: got {shown(value)}; send a JSON object")
+    return value
+
+
+def _hint(error: orjson.JSONDecodeError) -> str:
+    unparsed = error.doc[error.pos : error.pos + 9].lstrip("-")
+    return "; JSON has no NaN and no Infinity" if unparsed.startswith(("NaN", "Infinity")) else ""
+
+
+def shown(value: object) -> str:
+    """The value as JSON, cut to :data:`SHOWN` characters, for an error message."""
+    if isinstance(value, list) and len(value) > SHOWN:
+        return f"a list of {len(value)}"
+    if isinstance(value, dict) and len(value) > SHOWN:
+        return f"an object of {len(value)} fields"
+    text = _json(value[: SHOWN + 1] if isinstance(value, str) else value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _json(value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # nested deeper than the encoder goes; repr would go deeper still
+        return f"a deeply nested {'list' if isinstance(value, list) else 'object'}"
+
+
+def got(place: str, value: object, wanted: str) -> InvalidInput:
+    """The error for a wrong value: where it stands, what it is, what would be right."""
+    return InvalidInput(f"{place}: got {shown(value)}; {wanted}")
+
+
+def listing(names: Iterable[str]) -> str:
+    """``"a", "b"``, for an error that tells what there is."""
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def text(value: object, place: str) -> str:
+    if not isinstance(value, str):
+        raise got(place, value, "send a string")
+    return value
+
+
+def items(value: object, place: str) -> list[Any]:
+    """A list with something in it."""
+    if not isinstance(value, list) or not value:
+        raise got(place, value, "send a list with at least one element")
+    return value
+
+
+def b64(value: object, place: str) -> bytes:
+    """The bytes of ``{"b64": "..."}``."""
+    if not isinstance(value, dict) or set(value) != {"b64"}:
+        raise got(place, value, 'send {"b64": "<base64>"}')
+    encoded = text(value["b64"], f"{place}.b64")
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise got(f"{place}.b64", encoded, f"send standard base64: {error}") from None
+
+
+def as_b64(value: bytes | str) -> dict[str, str]:
+    """``{"b64": "..."}`` of the bytes, or of the text in UTF-8."""
+    return {"b64": base64.b64encode(value if isinstance(value, bytes) else value.encode()).decode()}

@@ -1,0 +1,1 @@
+"""Rollouts on simulated or recorded traffic, decided by the judge itself."""

@@ -1,0 +1,1 @@
+"""Pure: spec and state to a route table, and its rendering."""

@@ -1,0 +1,5 @@
+"""Port: runtimes."""
+
+from modelserve.runtimes.choosing import runtime_for
+
+__all__ = ["runtime_for"]

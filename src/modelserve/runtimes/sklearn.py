@@ -1,0 +1,76 @@
+"""Adapter: scikit-learn on CPU, one thread for each run.
+
+Answers with ``predict`` as the first output and ``predict_proba`` as the second, where the signature has two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from modelserve._kit.estimators import UnfitEstimator, load_pickle, load_skops
+from modelserve.domain.inference import Array, DataType, Signature, Tensors
+from modelserve.domain.models import ModelPackage
+from modelserve.errors import InvalidPackage
+from modelserve.runtimes.plain import OncePerThread, PlainModel, matrix, texts
+
+
+class SklearnRuntime:
+    """Loads estimators from skops files, and from pickles: whoever calls it has asked whether it may."""
+
+    def load(self, package: ModelPackage) -> PlainModel:
+        """The model, in memory. Raises InvalidPackage for a file that can't be used."""
+        file, signature = package.model_file, package.signature
+        try:
+            estimator = load_pickle(file) if package.pickled else load_skops(file)
+        except UnfitEstimator as error:
+            raise InvalidPackage(f"{file.name}: {error}") from error
+        _check_methods(file.name, estimator, signature)
+        _one_job_each(estimator)
+        return PlainModel(signature, _run(estimator, signature), steady=not package.pickled)
+
+
+def _check_methods(file: str, estimator: Any, signature: Signature) -> None:
+    needed = ["predict", "predict_proba"][: len(signature.outputs)]
+    missing = [name for name in needed if not callable(getattr(estimator, name, None))]
+    lacking = " and ".join(missing) or ("a third output" if len(signature.outputs) > 2 else "")
+    if lacking:
+        raise InvalidPackage(
+            f"{file}: holds a {type(estimator).__name__} without {lacking}; "
+            f"the first output is predict(), the second predict_proba()"
+        )
+
+
+def _one_job_each(estimator: Any) -> None:
+    """Keep every part from starting threads or processes of its own."""
+    parameters = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    jobs = {name: 1 for name in parameters if name == "n_jobs" or name.endswith("__n_jobs")}
+    if jobs:
+        estimator.set_params(**jobs)
+
+
+def _run(estimator: Any, signature: Signature) -> Callable[[Tensors, Sequence[str]], list[Array | None]]:
+    given, names = _given(signature), [spec.name for spec in signature.outputs]
+    one_thread = OncePerThread(lambda: threadpool_limits(limits=1))
+
+    def run(tensors: Tensors, wanted: Sequence[str]) -> list[Array | None]:
+        one_thread()
+        rows = given(tensors)
+        methods = (estimator.predict, getattr(estimator, "predict_proba", None))
+        return [
+            np.asarray(method(rows)) if name in wanted and method is not None else None
+            for name, method in zip(names, methods, strict=False)
+        ]
+
+    return run
+
+
+def _given(signature: Signature) -> Callable[[Tensors], Any]:
+    """What the estimator gets: a matrix, or a list of texts."""
+    if all(spec.datatype is not DataType.BYTES for spec in signature.inputs):
+        return matrix(signature)
+    name = signature.inputs[0].name
+    return lambda tensors: texts(name, tensors[name])

@@ -1,0 +1,122 @@
+"""Adapter: PyTorch, on the GPU where there is one, else on one core for each run.
+
+Runs programs, never Python from a file: TorchScript in its own interpreter, exported programs from a copy
+that holds tensors and operators alone (see :mod:`modelserve._kit.torch_archives`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from modelserve._kit.onnx_errors import first_line
+from modelserve._kit.torch_archives import Kind, clean_copy, kind_of
+from modelserve._kit.torch_programs import UnfitArchive
+from modelserve.domain.inference import Array, Signature, Tensors
+from modelserve.domain.models import ModelPackage
+from modelserve.errors import InvalidPackage, ModelFailed
+from modelserve.runtimes.plain import OncePerThread, PlainModel
+
+Call = Callable[[Mapping[str, Any]], Any]
+"""From the inputs by name, on the device, to whatever the program returns."""
+
+
+class TorchRuntime:
+    """Loads programs onto ``device``: the first GPU where there is one, else the CPU."""
+
+    def __init__(self, device: str | None = None) -> None:
+        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+    def load(self, package: ModelPackage) -> PlainModel:
+        """The model, in memory. Raises InvalidPackage if the engine refuses the file."""
+        file = package.model_file
+        torch.set_num_threads(1)
+        try:
+            script = kind_of(file) is Kind.TORCHSCRIPT
+            call = (_script if script else _program)(package, self._device)
+        except UnfitArchive as error:
+            raise InvalidPackage(f"{file.name}: {error}") from error
+        except InvalidPackage:
+            raise
+        except Exception as error:  # what the file holds decides what fails
+            said = first_line(error, file.parent)
+            raise InvalidPackage(f"{file.name}: PyTorch {torch.__version__} refuses it: {said}") from error
+        run = _run(call, package.signature, self._device)
+        return PlainModel(package.signature, run, steady=False)  # new shapes may be compiled in between
+
+
+def _script(package: ModelPackage, device: str) -> Call:
+    """TorchScript: inputs go by name where the names are those of ``forward``, else by order."""
+    module = torch.jit.load(package.model_file, map_location=device).eval()
+    names = [spec.name for spec in package.signature.inputs]
+    known = [argument.name for argument in module.forward.schema.arguments[1:]]
+    if set(names) <= set(known):
+        return lambda inputs: module(**inputs)
+    if set(names) & set(known):
+        raise InvalidPackage(
+            f"modelserve.yaml: signature.inputs: declares {', '.join(map(repr, names))}, but forward() takes "
+            f"{', '.join(map(repr, known))}; use these names for all inputs, or other names in this order"
+        )
+    return lambda inputs: module(*inputs.values())
+
+
+def _program(package: ModelPackage, device: str) -> Call:
+    """An exported program, from its clean copy: inputs go by order into the places of the export."""
+    with tempfile.TemporaryFile(prefix="modelserve-") as copy, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clean_copy(package.model_file, copy)
+        copy.seek(0)
+        program = torch.export.load(copy)
+    if device != "cpu":
+        from torch.export.passes import move_to_device_pass
+
+        program = move_to_device_pass(program, device)
+    module, places = program.module(), program.call_spec.in_spec
+
+    def call(inputs: Mapping[str, Any]) -> Any:
+        args, kwargs = pytree.tree_unflatten(list(inputs.values()), places)
+        return module(*args, **kwargs)
+
+    return call
+
+
+def _run(
+    call: Call, signature: Signature, device: str
+) -> Callable[[Tensors, Sequence[str]], list[Array | None]]:
+    inputs = [spec.name for spec in signature.inputs]
+    outputs = [spec.name for spec in signature.outputs]
+    one_thread = OncePerThread(lambda: torch.set_num_threads(1))
+
+    def run(tensors: Tensors, wanted: Sequence[str]) -> list[Array | None]:
+        one_thread()
+        with torch.inference_mode():
+            answer = call({name: _tensor(tensors[name], device) for name in inputs})
+            return [_array(each) for each in _in_order(answer, outputs)]
+
+    return run
+
+
+def _tensor(array: Array, device: str) -> Any:
+    return torch.from_numpy(array if array.flags.writeable else array.copy()).to(device)
+
+
+def _in_order(answer: Any, names: Sequence[str]) -> list[Any]:
+    """The tensors of an answer: a dictionary's by the names of the outputs, else as they stand."""
+    if isinstance(answer, Mapping) and set(names) <= set(answer):
+        return [answer[name] for name in names]
+    found: list[Any] = pytree.tree_leaves(answer)
+    if not all(isinstance(each, torch.Tensor) for each in found):
+        strange = next(type(each).__name__ for each in found if not isinstance(each, torch.Tensor))
+        raise ModelFailed(f"the model answered with a {strange}; tensors are wanted")
+    return found
+
+
+def _array(tensor: Any) -> Array:
+    tensor = tensor.detach().cpu()
+    array: Array = (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
+    return array

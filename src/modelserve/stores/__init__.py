@@ -1,0 +1,1 @@
+"""Port: stores, chosen by URL."""

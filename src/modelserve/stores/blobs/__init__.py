@@ -1,0 +1,5 @@
+"""The artefact store."""
+
+from modelserve.stores.blobs.opening import open_blobs
+
+__all__ = ["open_blobs"]

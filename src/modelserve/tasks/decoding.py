@@ -1,0 +1,96 @@
+"""The bytes of an image to upright pixels in RGB or grey.
+
+The header alone decides whether an image is small enough; nothing is decompressed before.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from modelserve.errors import InvalidInput, PayloadTooLarge, UnsupportedMedia
+
+# Pillow warns about odd headers in words that the sender chooses; Python keeps each text it has warned with.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+Mode = Literal["RGB", "L"]
+
+_SIGNATURES = {
+    "PNG": b"\x89PNG\r\n\x1a\n",
+    "JPEG": b"\xff\xd8\xff",
+    "WEBP": b"RIFF",
+}
+_OTHERS = {
+    b"GIF8": "a GIF",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+    b"BM": "a BMP",
+    b"%PDF": "a PDF",
+    b"<svg": "an SVG",
+    b"<?xml": "XML",
+    b"\0\0\x01\0": "an icon",
+    b"8BPS": "a Photoshop file",
+}
+
+
+def decode_image(content: bytes, max_pixels: int, mode: Mode = "RGB") -> Image.Image:
+    """The first frame, turned as EXIF says, with transparency laid on white.
+
+    Raises UnsupportedMedia for known other formats, PayloadTooLarge beyond ``max_pixels`` (width times
+    height), InvalidInput for what is empty, broken, cut short or no image at all.
+    """
+    _check_format(content)
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            _check_size(image, max_pixels)
+            return _flatten(ImageOps.exif_transpose(image), mode)
+    except Image.DecompressionBombError as error:
+        raise PayloadTooLarge(f"the image has too many pixels; at most {max_pixels} are decoded") from error
+    except PayloadTooLarge:
+        raise
+    except Exception as error:  # decoders raise many kinds on hostile bytes; Pillow lists no base class
+        reason = str(error).removesuffix(".").partition("<_io")[0].strip() or type(error).__name__
+        raise InvalidInput(f"the image can't be decoded, it is broken or cut short: {reason}") from error
+
+
+def _check_format(content: bytes) -> None:
+    if not content:
+        raise InvalidInput("the image is empty: 0 bytes came in")
+    if content.startswith(tuple(_SIGNATURES.values())):
+        return
+    wanted = "send PNG, JPEG or WebP"
+    if content[4:8] == b"ftyp":
+        raise UnsupportedMedia(f"the image is HEIC, AVIF or a video; {wanted}")
+    for signature, what in _OTHERS.items():
+        if content.startswith(signature):
+            raise UnsupportedMedia(f"the image is {what}; {wanted}")
+    raise InvalidInput(f"the {len(content)} bytes, which start with {content[:8]!r}, are no image; {wanted}")
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise PayloadTooLarge(
+            f"the image has {image.width} x {image.height} = {image.width * image.height} pixels; "
+            f"at most {max_pixels} are decoded: send it smaller"
+        )
+
+
+def _flatten(image: Image.Image, mode: Mode) -> Image.Image:
+    if image.mode.startswith("I"):
+        image = _from_16_bit(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert(mode)
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    """Grey with 16 bits to grey with 8: the upper byte, where Pillow itself would clip at 255."""
+    upper = np.clip(np.asarray(image), 0, 65535) >> 8
+    return Image.fromarray(upper.astype(np.uint8))

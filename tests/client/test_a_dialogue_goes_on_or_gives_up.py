@@ -1,0 +1,96 @@
+"""The rules of retries without a socket: time is a number that the test moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+
+from modelserve.client.dialogues import Dialogues, Send, Terms, Wait
+from modelserve.client.messages import Reply
+from modelserve.client.retries import Budget, Retries
+from modelserve.errors import InvalidInput, Overloaded, Unavailable
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def play(retries: Retries, outcome: Any, timeout: float = 10.0, cost: float = 0.0) -> tuple[list[Any], Any]:
+    """All steps of a call whose tries all end with ``outcome`` after ``cost`` seconds, and its end."""
+    clock = Clock()
+    dialogue = Dialogues(retries, False, clock).server_metadata(Terms(timeout))
+    steps: list[Any] = []
+    given: Any = None
+    try:
+        while True:
+            steps.append(dialogue.send(given))
+            clock.now += steps[-1].seconds if isinstance(steps[-1], Wait) else cost
+            given = outcome if isinstance(steps[-1], Send) else None
+    except StopIteration as done:
+        return steps, done.value
+    except (Unavailable, Overloaded) as error:
+        return steps, error
+
+
+def waits(steps: list[Any]) -> list[float]:
+    return [step.seconds for step in steps if isinstance(step, Wait)]
+
+
+def test_an_answer_ends_it() -> None:
+    steps, value = play(Retries(), Reply(200, {}, orjson.dumps({"name": "a", "version": "b"})))
+    assert (len(steps), value.name) == (1, "a")
+
+
+def test_delays_grow_and_stay_below_their_bound() -> None:
+    retries = Retries(attempts=6, first_delay=0.1, longest_delay=0.5)
+    bounds = [0.1, 0.2, 0.4, 0.5, 0.5]
+    for _ in range(20):
+        steps, error = play(retries, Unavailable("no"))
+        assert isinstance(error, Unavailable)
+        assert all(wait <= bound for wait, bound in zip(waits(steps), bounds, strict=True))
+
+
+def test_retry_after_is_kept_to_and_a_little_more() -> None:
+    assert Retries().delay(1, Overloaded("full", retry_after=4.0), lambda: 0.0) == 4.0
+    assert Retries().delay(1, Overloaded("full", retry_after=4.0), lambda: 1.0) == 5.0
+
+
+def test_no_try_begins_after_the_deadline() -> None:
+    steps, _ = play(Retries(attempts=99, first_delay=0, reserve=99), Unavailable("no"), timeout=1.0, cost=0.3)
+    sent = [step for step in steps if isinstance(step, Send)]
+    assert [round(step.timeout, 1) for step in sent] == [1.0, 0.7, 0.4, 0.1]
+
+
+def test_a_budget_is_filled_by_calls_and_emptied_by_retries() -> None:
+    budget = Budget(Retries(share=0.2, reserve=2))
+    assert [budget.spend() for _ in range(3)] == [True, True, False]
+    for _ in range(6):
+        budget.earn()
+    assert [budget.spend() for _ in range(2)] == [True, False]
+    for _ in range(1000):
+        budget.earn()
+    assert [budget.spend() for _ in range(3)] == [True, True, False]
+
+
+def test_no_retries_means_none() -> None:
+    assert len(play(Retries(attempts=1), Unavailable("no"))[0]) == 1
+    assert len(play(Retries(reserve=0, share=0), Unavailable("no"))[0]) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"attempts": 0}, {"share": -0.1}, {"first_delay": -1}, {"reserve": -1}])
+def test_rules_that_make_no_sense_are_refused(wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match=next(iter(wrong))):
+        Retries(**wrong)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_a_time_that_is_none_is_refused(timeout: float) -> None:
+    with pytest.raises(InvalidInput, match="timeout"):
+        play(Retries(), None, timeout=timeout)

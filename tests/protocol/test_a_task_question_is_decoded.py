@@ -1,0 +1,135 @@
+"""The task route: texts and images as JSON, as bodies and as forms, right and wrong."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelserve.domain.models import Task
+from modelserve.errors import InvalidInput, ModelServeError, PayloadTooLarge, UnsupportedMedia
+from modelserve.protocol import tasks
+
+TEXT, IMAGE = Task.TOKEN_CLASSIFICATION, Task.IMAGE_CLASSIFICATION
+PNG = b"\x89PNG..."
+B64 = {"b64": base64.b64encode(PNG).decode()}
+
+
+def ask(
+    body: Any, task: Task = TEXT, content_type: str = "application/json", most: int = 3
+) -> tasks.TaskCall:
+    return tasks.decode(
+        body if isinstance(body, bytes) else json.dumps(body).encode(), content_type, task, most
+    )
+
+
+def test_texts_and_images_come_in_alone_or_in_lists() -> None:
+    assert ask({"text": "a"}) == tasks.TaskCall(("a",))
+    assert ask({"texts": ["a", "b"]}) == tasks.TaskCall(("a", "b"), several=True)
+    assert ask({"image": B64}, IMAGE) == tasks.TaskCall((PNG,))
+    assert ask({"images": [B64, B64]}, IMAGE) == tasks.TaskCall((PNG, PNG), several=True)
+
+
+@pytest.mark.parametrize("kind", ["image/png", "IMAGE/JPEG", "image/webp; q=1", "application/octet-stream"])
+def test_an_image_body_is_taken_as_it_is(kind: str) -> None:
+    assert ask(PNG, IMAGE, kind) == tasks.TaskCall((PNG,))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["", "application/json; charset=utf-8", "application/ld+json", "application/x-www-form-urlencoded"],
+)
+def test_json_is_read_under_these_content_types(kind: str) -> None:
+    assert ask({"text": "a"}, content_type=kind).items == ("a",)
+    tasks.require_json(kind)
+
+
+@pytest.mark.parametrize(
+    ("body", "task", "kind", "error", "told"),
+    [
+        (PNG, TEXT, "image/png", UnsupportedMedia, 'content-type: got "image/png"; send {"text"'),
+        (b"x", IMAGE, "text/plain", UnsupportedMedia, "content-type"),
+        ({"image": B64}, TEXT, "", InvalidInput, 'this model takes {"text"'),
+        ({"text": "a"}, IMAGE, "", InvalidInput, "a PNG, JPEG or WebP body"),
+        ({"text": "a", "texts": []}, TEXT, "", InvalidInput, "body: got"),
+        ({}, TEXT, "", InvalidInput, "body: got {}"),
+        ({"text": 7}, TEXT, "", InvalidInput, "text: got 7; send a string"),
+        ({"texts": ["a", None]}, TEXT, "", InvalidInput, "texts[1]: got null"),
+        ({"texts": []}, TEXT, "", InvalidInput, "texts: got []"),
+        ({"texts": "ab"}, TEXT, "", InvalidInput, 'texts: got "ab"'),
+        ({"texts": ["a"] * 4}, TEXT, "", PayloadTooLarge, "texts: got 4; at most 3"),
+        ({"image": "AAAA"}, IMAGE, "", InvalidInput, "image: got"),
+        ({"image": {"b64": "é"}}, IMAGE, "", InvalidInput, "image.b64: got"),
+        ({"image": {"b64": "AAA"}}, IMAGE, "", InvalidInput, "image.b64: got"),
+        ({"text": "a"}, Task.TENSOR, "", InvalidInput, "this model takes tensors"),
+        (b'{"text": "\\ud800"}', TEXT, "", InvalidInput, "body: not valid JSON"),
+    ],
+)
+def test_a_wrong_question_is_refused(
+    body: Any, task: Task, kind: str, error: type[ModelServeError], told: str
+) -> None:
+    with pytest.raises(error) as caught:
+        ask(body, task, kind)
+    assert told in caught.value.message
+
+
+def test_other_content_types_are_no_json() -> None:
+    with pytest.raises(UnsupportedMedia, match="send application/json"):
+        tasks.require_json("application/octet-stream")
+
+
+def form(*given: tuple[str, str | None, bytes]) -> bytes:
+    """A form with the boundary ``XX`` of parts as (name, filename or None, content)."""
+    body = b""
+    for name, filename, content in given:
+        told = f'form-data; name="{name}"' + (f'; filename="{filename}"' if filename is not None else "")
+        body += f"--XX\r\nContent-Disposition: {told}\r\n\r\n".encode() + content + b"\r\n"
+    return body + b"--XX--\r\n"
+
+
+FORM = "multipart/form-data; boundary=XX"
+
+
+def test_files_and_fields_of_a_form_are_items() -> None:
+    assert ask(form(("file", "a.png", PNG)), IMAGE, FORM) == tasks.TaskCall((PNG,))
+    assert ask(form(("whatever", "é.png", PNG)), IMAGE, FORM) == tasks.TaskCall((PNG,))
+    two = ask(form(("file", "a.png", PNG), ("file", "b.png", b"\r\n--X")), IMAGE, FORM)
+    assert two == tasks.TaskCall((PNG, b"\r\n--X"), several=True)
+    assert ask(form(("images", "a.png", PNG)), IMAGE, FORM).several
+    assert ask(form(("text", None, "é".encode())), TEXT, FORM) == tasks.TaskCall(("é",))
+    assert ask(form(("texts", None, b"a"), ("file", "b.txt", b"b")), TEXT, FORM).items == ("a", "b")
+    quoted = 'multipart/form-data; charset=utf-8; boundary="XX"'
+    assert ask(form(("text", None, b"a")), TEXT, quoted).items == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "error", "told"),
+    [
+        (form(("text", None, b"a")), "multipart/form-data", InvalidInput, "a boundary of 1 to 70"),
+        (form(("text", None, b"a")), f"{FORM}{'X' * 99}", InvalidInput, "a boundary of 1 to 70"),
+        (form(("text", None, b"a"))[:-6], FORM, InvalidInput, "cut short"),
+        (b"", FORM, InvalidInput, "cut short"),
+        (b"{}", FORM, InvalidInput, "not valid multipart/form-data"),
+        (form(("txt", None, b"a")), FORM, InvalidInput, 'part 0: got "txt"; name it one of "text", "texts"'),
+        (form(("text", None, b"\xff")), FORM, InvalidInput, "part 0: the text is not UTF-8"),
+        (form(*[("text", None, b"a")] * 4), FORM, PayloadTooLarge, "more than 3 parts"),
+        (b"--XX\r\nx: y\r\n\r\na\r\n--XX--\r\n", FORM, InvalidInput, "part 0: it lacks the header"),
+        (b"--XX\r\nx: " + b"y" * 5000, FORM, InvalidInput, "not valid multipart/form-data"),
+        (b"--XX--\r\n", FORM, InvalidInput, "holds no part"),
+    ],
+)
+def test_a_wrong_form_is_refused(body: bytes, kind: str, error: type[ModelServeError], told: str) -> None:
+    with pytest.raises(error) as caught:
+        ask(body, TEXT, kind)
+    assert told in caught.value.message
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_as_a_form_are_items_or_refused(body: bytes) -> None:
+    with contextlib.suppress(InvalidInput, PayloadTooLarge):
+        assert ask(b"--XX\r\n" + body, IMAGE, FORM).items

@@ -1,0 +1,244 @@
+"""An exported program ..."""
+
+import io
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from modelserve.domain.inference import DataType, TensorSpec
+from modelserve.errors import InvalidPackage, ModelFailed
+from modelserve.packages import open_package
+
+ONES = np.ones((3, 3), np.float32)
+
+
+def refusal(path):
+    with pytest.raises(InvalidPackage) as caught:
+        open_package(path)
+    return caught.value.message
+
+
+def test_tells_its_tensors_and_answers(affine, load):
+    model = load(affine)
+    assert model.signature.inputs == (TensorSpec("x", DataType.FP32, (-1, 3)),)
+    assert model.signature.outputs == (TensorSpec("output", DataType.FP32, (-1, 3)),)
+    np.testing.assert_array_equal(model.predict({"x": ONES})["output"], ONES * 3)
+
+
+def test_may_be_renamed_in_its_declaration(affine, load):
+    (affine.parent / "modelserve.yaml").write_text(
+        "signature:\n"
+        "  inputs: [{name: points, datatype: FP32, shape: [-1, 3]}]\n"
+        "  outputs: [{name: moved, datatype: FP32, shape: [-1, 3]}]\n"
+    )
+    assert list(load(affine.parent).predict({"points": ONES})) == ["moved"]
+
+
+def test_leaves_the_arrays_that_it_is_given_alone(affine, load):
+    given = ONES.copy()
+    given.flags.writeable = False
+    load(affine).predict({"x": given})
+    np.testing.assert_array_equal(given, ONES)
+
+
+class Several(torch.nn.Module):
+    def forward(self, ids, mask=None):
+        whole = ids * mask
+        return {"sum": whole.sum(dim=1), "half": whole.to(torch.bfloat16) / 2}
+
+
+def test_takes_keywords_and_gives_a_dictionary(save_export, load):
+    example = torch.ones(2, 4, dtype=torch.int64)
+    batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens")
+    axes = {"ids": {0: batch, 1: tokens}, "mask": {0: batch, 1: tokens}}
+    path = save_export(Several(), (example,), axes=axes, kwargs={"mask": example.clone()})
+    model = load(path)
+    assert [(spec.name, spec.shape) for spec in model.signature.inputs] == [
+        ("ids", (-1, -1)),
+        ("mask", (-1, -1)),
+    ]
+    ids = np.array([[1, 2, 3]], np.int64)
+    answer = model.predict({"mask": np.array([[1, 1, 0]], np.int64), "ids": ids})
+    assert answer["sum"].tolist() == [3]
+    assert answer["half"].tolist() == [[0.5, 1.0, 0.0]]
+    assert answer["half"].dtype == np.float32
+
+
+class Vision(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1)
+        )
+        self.register_buffer("scale", torch.tensor([2.0]))
+
+    def forward(self, pixels):
+        return self.layers(pixels).flatten(1) * self.scale
+
+
+class Reader(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Embedding(20, 8)
+        layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.layers = torch.nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+
+    def forward(self, ids):
+        places = torch.arange(ids.shape[1]) % 20
+        return self.layers(self.table(ids) + self.table(places)).mean(dim=1)
+
+
+class Branches(torch.nn.Module):
+    def forward(self, x):
+        return torch.cond(x.sum() > 0, lambda x: x + 1, lambda x: x - 1, (x,))
+
+
+@pytest.mark.parametrize(
+    ("module", "example"),
+    [
+        (Vision(), torch.rand(2, 1, 8, 8)),
+        (Reader(), torch.ones(2, 5, dtype=torch.int64)),
+        (Branches(), torch.ones(2, 3)),
+        (torch.nn.Sequential(torch.nn.LSTM(3, 4, batch_first=True)), torch.ones(2, 5, 3)),
+        (torch.nn.MultiheadAttention(4, 2, batch_first=True), None),
+    ],
+    ids=["vision", "transformer", "branches", "lstm", "attention"],
+)
+def test_of_the_usual_parts_answers_as_its_module_does(save_export, load, module, example):
+    given = (example,) if example is not None else (torch.rand(2, 3, 4),) * 3
+    model = load(save_export(module, given))
+    known = torch.utils._pytree.tree_leaves(module(*given))
+    names = [spec.name for spec in model.signature.inputs]
+    answers = model.predict({name: tensor.numpy() for name, tensor in zip(names, given, strict=True)})
+    for answer, tensor in zip(answers.values(), known, strict=True):
+        np.testing.assert_allclose(answer, tensor.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_fails_on_what_it_can_not_take_and_works_on(affine, load):
+    model = load(affine)
+    with pytest.raises(ModelFailed) as caught:
+        model.predict({"x": np.ones((2, 5), np.float32)})
+    assert "\n" not in caught.value.message
+    assert model.predict({"x": ONES})
+
+
+class TestThatIsHostile:
+    """Whatever PyTorch would run from the file is refused or left out, and none of it runs."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_ran(self, tmp_path):
+        self.trace = tmp_path / "ran"
+        self.call = f"__import__('os').mkdir('{self.trace}')"
+        yield
+        assert not self.trace.exists()
+
+    def model(self, change):
+        return {"models/model.json": change}
+
+    @pytest.mark.parametrize(
+        "target",
+        [
+            "torch.os.system",
+            "torch.ops.aten.from_file.default",
+            "torch.ops.load_library",
+            "torch.hub.load",
+            "torch.load",
+            "_operator.methodcaller",
+            "torch.ops.aten.add.__class__",
+            "torch.ops.aten.add.Tensor.__call__",
+            "math.__loader__",
+            "#extension.anything",
+            "builtins.exec",
+        ],
+    )
+    def test_by_its_operators(self, rewrite, target):
+        def change(document):
+            document["graph_module"]["graph"]["nodes"][0]["target"] = target
+
+        assert f"says target: {target!r}, which no export of a program over tensors says" in refusal(
+            rewrite(self.model(change))
+        )
+
+    @pytest.mark.parametrize(
+        "size",
+        ["{}", "exec(chr(95))", "Symbol('s0').__class__", "s0.free_symbols", "lambda: s0", "[s0]", "s0;s1"],
+    )
+    def test_by_its_sizes(self, rewrite, size):
+        def change(document):
+            meta = document["graph_module"]["graph"]["tensor_values"]["x"]
+            meta["sizes"][0]["as_expr"]["expr_str"] = size.replace("{}", self.call)
+
+        assert "says expr_str: " in refusal(rewrite(self.model(change)))
+
+    def test_by_its_names(self, rewrite):
+        def change(document):
+            (top, *_) = document["graph_module"]["module_call_graph"]
+            top["signature"]["forward_arg_names"] = [f"x=({self.call})"]
+
+        assert "says forward_arg_names: " in refusal(rewrite(self.model(change)))
+
+    def test_by_its_nesting(self, rewrite):
+        def change(document):
+            (top, *_) = document["graph_module"]["module_call_graph"]
+            top["signature"]["in_spec"] = top["signature"]["in_spec"].replace("builtins.dict", "os.PathLike")
+
+        assert "says in_spec: " in refusal(rewrite(self.model(change)))
+
+    def test_by_its_guards(self, rewrite, load):
+        def change(document):
+            document["guards_code"] = [self.call]
+            document["graph_module"]["graph"]["nodes"][0]["metadata"]["stack_trace"] = f"\n{self.call}\n"
+
+        np.testing.assert_array_equal(
+            load(rewrite(self.model(change))).predict({"x": ONES})["output"], ONES * 3
+        )
+
+    def test_by_its_sample_inputs(self, rewrite, load):
+        buffer = io.BytesIO()
+        torch.save(Opener(self.trace), buffer)
+        model = load(rewrite({"data/sample_inputs/model.pt": buffer.getvalue()}))
+        assert model.predict({"x": ONES})
+
+    @pytest.mark.parametrize("name", ["weights", "constants"])
+    def test_by_its_pickled_tensors(self, rewrite, name):
+        def change(document):
+            document["config"]["w"] = {"path_name": "tensor_0", "use_pickle": True, "is_param": False}
+
+        file = f"data/{name}/model_{name}_config.json"
+        assert f"keeps w of {file} in a pickle; export plain tensors" in refusal(rewrite({file: change}))
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "data/constants/opaque_obj_0",
+            "data/constants/custom_obj_0",
+            "data/constants/model.pt",
+            "data/weights/model.pt",
+            "data/aotinductor/model/model.so",
+            "models/second.json",
+            "data/WEIGHTS/weight_0",
+        ],
+    )
+    def test_by_its_other_files(self, rewrite, name):
+        content = pickle.dumps(Opener(self.trace))
+        assert f"holds {name}, which is no tensor" in refusal(rewrite({name: content}))
+
+    def test_by_two_files_of_one_name(self, affine):
+        import zipfile
+
+        with zipfile.ZipFile(affine, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr(archive.namelist()[0], b"")
+        assert "where it should not" in refusal(affine)
+
+
+class Opener:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)

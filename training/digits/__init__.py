@@ -1,0 +1,1 @@
+"""Image models: small residual networks that read handwritten digits."""

@@ -1,0 +1,1 @@
+"""Named-entity models: small BERT encoders that find people, organisations and places."""
