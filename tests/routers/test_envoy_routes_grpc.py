@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,9 +40,10 @@ SUBJECT = Subject("ner", "ner-1", "ner-2", ())
 
 @dataclass
 class Server(grpc.GenericRpcHandler):
-    """Answers with its name, refuses with ``status`` if it is told to, and notes who asked."""
+    """Answers with its name and ``told``, refuses with ``status`` if it is told to, and notes who asked."""
 
     name: str
+    told: dict[str, str] = field(default_factory=dict)
     status: grpc.StatusCode = grpc.StatusCode.OK
     delay: float = 0.0
     port: int = 0
@@ -62,6 +64,7 @@ class Server(grpc.GenericRpcHandler):
         await asyncio.sleep(self.delay)
         if self.status is not grpc.StatusCode.OK:
             await context.abort(self.status, f"{self.name} refuses")
+        context.set_trailing_metadata(tuple(self.told.items()))
         return self.name.encode()
 
     async def _converse(self, _: Any, context: Any) -> None:
@@ -206,6 +209,26 @@ async def test_and_charges_the_arm_that_failed(scene: Scene) -> None:
     seen, _ = await observer.read(SUBJECT, cursor)
     assert seen.stable == ArmCounts(answers["ner-1"])
     assert seen.candidate == ArmCounts(), "a client's mistake is nobody's failure"
+
+
+async def test_and_counts_an_answer_from_the_cache_apart(scene: Scene) -> None:
+    observer = EnvoyObserver(scene.door.admin)
+    _, cursor = await observer.read(SUBJECT, {})
+    scene.stable.told, scene.candidate.told = {"x-modelserve-cache": "miss"}, {"x-modelserve-cache": "hit"}
+    answers = await scene.load(40)
+    seen, _ = await observer.read(SUBJECT, cursor)
+    assert seen.stable == ArmCounts(answers["ner-1"])
+    assert seen.candidate == ArmCounts(0, cached=answers["ner-2"])
+
+
+async def test_and_logs_who_answered(scene: Scene) -> None:
+    scene.stable.told = {"x-modelserve-revision": "ner-1"}
+    await scene.route(0.0)
+    await scene.ask(SERVICE, ("x-request-id", "line-1"))
+    log = scene.door.access_log
+    await wait_until(lambda: "line-1" in log.read_text(), description="the line is on the disk", timeout=10)
+    line = json.loads(log.read_text().splitlines()[-1])
+    assert (line["service"], line["revision"], line["cache"]) == ("ner", "ner-1", None)
 
 
 async def test_a_copy_of_the_share_that_is_mirrored(scene: Scene) -> None:

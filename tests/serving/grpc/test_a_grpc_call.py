@@ -30,15 +30,15 @@ async def test_is_answered_in_the_open_protocols_typed_fields_too(serve: Any, ca
         assert answer.raw_output_contents[0] == b"\0\0\0\0\0\0\xa0\x40"
 
 
-async def test_says_who_answered_in_its_initial_metadata(serve: Any, call_in: Any) -> None:
+async def test_says_who_answered_in_its_trailing_metadata(serve: Any, call_in: Any) -> None:
     async with serve() as server, call_in(server) as line:
         call = line.infer([0, 1], x_request_id="mine")
-        told = dict(await call.initial_metadata())
+        told = dict(await call.trailing_metadata())
         assert told["x-modelserve-revision"] == "m-00001"
         assert told["x-modelserve-service"] == "m"
         assert told["x-request-id"] == "mine"
         await call
-        assert dict(await line.infer([0, 1]).initial_metadata())["x-request-id"]
+        assert dict(await line.infer([0, 1]).trailing_metadata())["x-request-id"]
 
 
 async def test_that_fails_says_who_failed_and_whether_to_try_again(serve: Any, call_in: Any) -> None:

@@ -15,6 +15,8 @@ that was given up, because the client went away or because the request's time wa
 
 from __future__ import annotations
 
+import json
+
 from modelserve.routing.envoy.vocabulary import (
     ARM_HEADER,
     ATTEMPT_HEADER,
@@ -29,12 +31,19 @@ from modelserve.routing.envoy.vocabulary import (
 ATTEMPTS = "attempts"
 TIMEOUTS = "timeouts"
 
+
+def _answered(header: str) -> str:
+    """What an answer says of itself: HTTP's in its headers, gRPC's in its trailers."""
+    places = [{"command": command, "param": header} for command in ("RESP", "TRAILER")]
+    return f"%COALESCE({json.dumps({'operators': places})})%"
+
+
 _LINE = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
     "request_id": "%REQ(x-request-id)%",
     "service": "%METADATA(ROUTE:modelserve:service)%",
     "arm": f"%REQ({ARM_HEADER})%",
-    "revision": f"%RESP({REVISION_HEADER})%",
+    "revision": _answered(REVISION_HEADER),
     "sampled": f"%REQ({SAMPLE_HEADER})%",
     "method": "%REQ(:METHOD)%",
     "path": "%PATH(NQ)%",
@@ -42,7 +51,7 @@ _LINE = {
     "code": "%RESPONSE_CODE%",
     "flags": "%RESPONSE_FLAGS%",
     "grpc": "%GRPC_STATUS%",
-    "cache": f"%RESP({CACHE_HEADER})%",
+    "cache": _answered(CACHE_HEADER),
     "details": "%RESPONSE_CODE_DETAILS%",
     "route": "%ROUTE_NAME%",
     "cluster": "%UPSTREAM_CLUSTER%",
@@ -71,7 +80,7 @@ _OUTCOME = {
     "code": "%RESPONSE_CODE%",
     "flags": "%RESPONSE_FLAGS%",
     "grpc": "%GRPC_STATUS_NUMBER%",
-    "cache": f"%RESP({CACHE_HEADER})%",
+    "cache": _answered(CACHE_HEADER),
 }
 
 

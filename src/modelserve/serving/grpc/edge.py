@@ -48,8 +48,8 @@ class Edge:
         self._passage.set()
 
     def unary(self, answer: Answer) -> Handler:
-        """The initial metadata leave with an answer only: a refusal that is in one piece can be seen by a
-        proxy, and tried again elsewhere."""
+        """An answer and a refusal each leave in one piece, so what they say of themselves trails: once a
+        proxy has passed a first piece on, it can't try again elsewhere when the rest does not come."""
 
         async def handle(body: bytes, context: Context) -> bytes:
             rpc = Rpc.of(context, self._server, self._timeout, self._segments)
@@ -57,7 +57,7 @@ class Edge:
             await self._passage.wait()
             if isinstance(outcome, ModelServeError):
                 await _refuse(rpc, outcome)
-            await context.send_initial_metadata(rpc.identity)
+            context.set_trailing_metadata(rpc.identity)
             return outcome
 
         return grpc.unary_unary_rpc_method_handler(handle)
