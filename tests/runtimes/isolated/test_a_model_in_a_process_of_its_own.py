@@ -163,8 +163,9 @@ class TestFailures:
         with pytest.raises(EngineDied, match=f"the engine's process {how}") as caught:
             model.predict(x(order))
         assert caught.value.retryable
+        until(lambda: model.vitals().replaced == {"died": 1}, "the end is noticed")
+        until(lambda: model.vitals().available, "another process is there")
         assert pid_of(model) != first
-        assert model.vitals().replaced == {"died": 1}
 
     def test_by_a_signal_from_outside_are_noticed_at_once(self, host, until):
         model = host(WHO)
@@ -173,11 +174,12 @@ class TestFailures:
         until(lambda: model.vitals().available, "another process is there")
         assert pid_of(model)
 
-    def test_to_answer_in_time_end_the_process(self, host):
+    def test_to_answer_in_time_end_the_process(self, host, until):
         model = host(ON_ORDER, limit=0.3)
         first = pid_of(model)
         with pytest.raises(EngineDied, match=r"did not answer within 0\.3 s; its process was killed"):
             model.predict(x(3.0))
+        until(lambda: model.vitals().available, "another process is there")
         assert pid_of(model) != first
         assert model.vitals().replaced["hung"] == 1
 
