@@ -11,7 +11,7 @@ from modelserve.control import experiments
 from modelserve.control.app import create_app
 from modelserve.control.exposures import Tail
 from modelserve.control.outcomes import record
-from modelserve.control.readouts import readout
+from modelserve.control.readouts import course, readout
 from modelserve.domain.experiments import Experiment
 
 METRICS = [
@@ -106,6 +106,35 @@ async def test_the_readout_follows_and_is_the_same_after_a_restart(tone):
     assert (found["conclusion"], found["split"]["fair"]) == ("undecided", True)
     await tone.restart()
     assert await readout(tone.platform, "tone") == found
+
+
+async def test_the_course_tells_every_reading_on_the_way_to_the_results(tone):
+    with (tone.folder / "exposures.log").open("a") as log:
+        log.writelines(line(f"{n}", "ab"[n % 2]) for n in range(100))
+    for n in range(100):
+        await told(tone, item(f"{n}", value=n % 3 > 0), item(f"{n}", "length", n % 7))
+    found = await course(tone.platform, "tone", 40)
+    tone.clock = 1220.0
+    assert {metric["name"]: len(metric["points"]) for metric in found["metrics"]} == {
+        "ok": 40, "length": 40, "bought": 0,
+    }  # fmt: skip
+    assert [point["outcomes"] for point in found["metrics"][0]["points"][:3]] == [3, 5, 8]
+    bought = (await course(tone.platform, "tone", 1))["metrics"][2]["points"]
+    assert [point["outcomes"] for point in bought] == [102]
+    for metric, now in zip(
+        found["metrics"][:2], (await readout(tone.platform, "tone"))["metrics"], strict=False
+    ):
+        last = metric["points"][-1]
+        assert (last["arms"], last["conclusion"]) == (now["arms"], now["conclusion"])
+
+
+@pytest.mark.parametrize("points", [1, 7, 1000])
+async def test_a_course_has_at_most_the_points_that_were_asked_for(tone, points):
+    await told(tone, item(), item("y", value=0))
+    transport = ASGITransport(create_app(tone.platform))
+    async with AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        answer = await client.get(f"/api/v1/experiments/tone/course?points={points}")
+    assert len(answer.json()["metrics"][0]["points"]) == min(points, 2)
 
 
 async def test_a_window_ends_with_zeros_and_takes_nothing_more(tone):

@@ -41,6 +41,13 @@ def test_its_example_runs_on_a_platform(platform, models, tmp_path):
         shown = platform.start_cli("experiment", command, "tone").communicate(timeout=60)[0]
         assert "tone on bert-ner: running" in shown
         assert "undecided at 95 % confidence, whenever you look" in shown
+    drawn = platform.start_cli("experiment", "plot", "tone").communicate(timeout=60)[0]
+    assert "accepted: challenger minus control, points" in drawn
+    assert "accepted ends with: undecided" in drawn
+    picture = platform.home / "tone.png"
+    course = platform.cli("experiment", "plot", "tone", "--out", str(picture))
+    assert course["metrics"][0]["points"][-1]["outcomes"] == 1
+    assert picture.read_bytes().startswith(b"\x89PNG")
     shown = platform.start_cli("status").communicate(timeout=60)[0]
     assert "bert-ner takes part in the experiment tone" in shown
     stopped = platform.cli("experiment", "stop", "tone")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from modelserve.cli.course_view import evidence
-from modelserve.errors import InvalidInput, Unavailable
+from modelserve.cli.pictures import figure, save
+from modelserve.errors import InvalidInput
 
 ARMS = {"candidate": "#c0392b", "stable": "#2c6fbb"}
 GUARDS = ("#2d3436", "#e08e0b", "#7d3c98", "#16806a", "#b03a80", "#1f9bcf", "#8d6e14", "#6c7a89")
@@ -24,18 +25,11 @@ View = dict[str, Any]
 def draw(course: View, path: Path) -> None:
     """Write the picture; the ending of ``path`` says its kind. Raises Unavailable without matplotlib,
     InvalidInput for a file that can't be written or a rollout of which no look can be drawn."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise Unavailable("--out needs matplotlib: pip install 'modelserve[plot]'") from None
+    picture = figure(10, 8)
     if not course["points"]:
         raise InvalidInput(f"--out: no look of {course['candidate']} is kept that could be drawn")
-    figure = Figure(figsize=(10, 8), layout="constrained")
-    Picture(course, figure.subplots(4, sharex=True, height_ratios=(1.1, 1.6, 1.6, 1.6))).draw()
-    try:
-        figure.savefig(path, dpi=100)
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"--out: got {str(path)!r}: {error}") from None
+    Picture(course, picture.subplots(4, sharex=True, height_ratios=(1.1, 1.6, 1.6, 1.6))).draw()
+    save(picture, path)
 
 
 class Picture:

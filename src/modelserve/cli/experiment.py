@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from modelserve.cli import client
+from modelserve.cli.experiment_course import MOST, drawn
 from modelserve.cli.experiment_view import show_conclusion, show_metric, show_plan, show_state
 from modelserve.cli.outcomes import HARMLESS, read_items, told
 from modelserve.cli.output import AsJson, console, emit, say, share, table
@@ -19,6 +20,7 @@ from modelserve.experiments.planning import plan as make_plan
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the experiment.")]
 PATH = "/api/v1/experiments"
+POINTS_OF_PICTURE = 200
 SHOWN = 20
 """Problems that are listed one by one."""
 
@@ -80,6 +82,29 @@ def results(name: NameArgument, as_json: AsJson = False) -> None:
     for metric in found["metrics"]:
         show_metric(metric)
     show_conclusion(found)
+
+
+@group.command(epilog="Example: modelserve experiment plot tone --out tone.png")
+def plot(
+    name: NameArgument,
+    out: Annotated[
+        Path | None, typer.Option(help="Draw to this file instead; its ending says the kind: out.png.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw how the results came about: differences to the control and their limits, outcome by outcome."""
+    points = POINTS_OF_PICTURE if out or as_json else MOST
+    found: dict[str, Any] = client.control("GET", f"{client.experiment_path(name)}/course?points={points}")
+    if out is not None:
+        from modelserve.cli.experiment_picture import draw
+
+        draw(found, out)
+    if as_json:
+        emit(found)
+    elif out is not None:
+        say(f"{out} shows {name}")
+    else:
+        console.print(drawn(found, console.width))
 
 
 @group.command(epilog="Example: modelserve experiment record tone outcomes.jsonl")

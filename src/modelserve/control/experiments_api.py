@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from modelserve.control import experiments
 from modelserve.control.bodies import read_at_most
@@ -14,7 +15,7 @@ from modelserve.control.experiments_metrics import exposition
 from modelserve.control.noting import everyone
 from modelserve.control.outcomes import MOST_ITEMS, Unreadable, record, summary
 from modelserve.control.platform import Platform
-from modelserve.control.readouts import readout
+from modelserve.control.readouts import course, readout
 from modelserve.domain.experiments import ExperimentState
 from modelserve.errors import InvalidInput, InvalidSpec, PayloadTooLarge
 from modelserve.experiments.assignment import SLOTS, shares
@@ -44,6 +45,7 @@ def metrics_route(platform: Platform, problems: dict[int | str, Json]) -> APIRou
 def experiment_routes(platform: Platform, problems: dict[int | str, Json], read: ReadText) -> APIRouter:
     """``read`` takes the text of a spec from a request."""
     api = APIRouter(prefix="/api/v1/experiments", responses=problems)
+    one_at_a_time = asyncio.Lock()
 
     @api.get("")
     async def list_all() -> list[Json]:
@@ -75,6 +77,13 @@ def experiment_routes(platform: Platform, problems: dict[int | str, Json], read:
         """What is known by now; may be looked at as often as anybody likes."""
         state = await experiments.get(platform, name)
         return state_view(state) | await readout(platform, name)
+
+    @api.get("/{name}/course")
+    async def drawn(name: Name, points: Annotated[int, Query(ge=1, le=1000)] = 200) -> Json:
+        """How the results came about: each metric as it was read after each of ``points`` equal parts of its
+        outcomes."""
+        async with one_at_a_time:
+            return await course(platform, name, points)
 
     @api.post("/{name}/outcomes", openapi_extra=OUTCOMES_BODY, responses={413: problems[400]})
     async def tell(name: Name, request: Request) -> Json:

@@ -36,11 +36,36 @@ async def readout(platform: Platform, name: str) -> dict[str, Any]:
     }
 
 
+async def course(platform: Platform, name: str, points: int) -> dict[str, Any]:
+    """How the readout came about: each metric as it was read after each of ``points`` equal parts of its
+    outcomes. Raises NotFound, Unavailable."""
+    state = await get(platform, name)
+    await take_note(platform)
+    spec = state.spec
+    told = await platform.ledgers.retrace(
+        platform.book.records, state, platform.now(), points, lambda ledger: read(ledger, 1 - spec.confidence)
+    )
+    metrics = [
+        {"name": metric.name, **_rules_view(metric), "points": [_point_view(reading) for reading in readings]}
+        for metric, readings in zip(spec.metrics, told, strict=True)
+    ]
+    return {"name": state.name, "confidence": spec.confidence, "metrics": metrics}
+
+
+def _point_view(reading: MetricReading) -> dict[str, Any]:
+    view = asdict(reading)
+    del view["name"]
+    return view | {"outcomes": sum(arm.outcomes for arm in reading.arms)}
+
+
 def _split_view(division: Balance) -> dict[str, Any]:
     finite = min(division.evidence, 1e9)
     return {"fair": division.is_fair, "expected": division.expected, "log_evidence": finite}
 
 
 def _metric_view(metric: OutcomeMetric, reading: MetricReading) -> dict[str, Any]:
-    rules = {"kind": metric.kind, "direction": metric.direction, "margin": metric.tolerance}
-    return rules | asdict(reading)
+    return _rules_view(metric) | asdict(reading)
+
+
+def _rules_view(metric: OutcomeMetric) -> dict[str, Any]:
+    return {"kind": metric.kind, "direction": metric.direction, "margin": metric.tolerance}
