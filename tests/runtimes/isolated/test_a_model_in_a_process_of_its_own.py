@@ -1,5 +1,6 @@
 """A model in a process of its own ..."""
 
+import errno
 import logging
 import os
 import subprocess
@@ -14,7 +15,8 @@ import pytest
 
 from modelserve.domain.inference import DataType, TensorSpec
 from modelserve.errors import EngineDied, InvalidInput, InvalidPackage, ModelFailed
-from modelserve.runtimes.isolated.channel import INLINE
+from modelserve.runtimes.isolated import lane
+from modelserve.runtimes.isolated.channel import INLINE, Channel
 
 ECHO = "def predict(self, inputs): return {'y': inputs['x']}"
 WHO = "def predict(self, inputs): return {'y': np.full_like(inputs['x'], os.getpid())}"
@@ -35,6 +37,19 @@ def x(*row):
 
 def pid_of(model):
     return int(model.predict(x(0.0, 0.0))["y"][0, 0])
+
+
+def failing(function, call):
+    """The function, of which one call fails."""
+    calls = []
+
+    def run(*given):
+        calls.append(given)
+        if len(calls) == call:
+            raise OSError(errno.ENOBUFS, "too little")
+        return function(*given)
+
+    return run
 
 
 class TestTensors:
@@ -87,6 +102,20 @@ class TestTensors:
         for value in (1.0, 2.0, 3.0):
             given = np.full((1, 50_000), value, np.float32)
             assert set(model.predict({"x": given})["y"].flat) == {1.0}
+
+    @pytest.mark.parametrize(
+        ("place", "name", "call"),
+        [(lane, "sealed_file", 1), (lane, "sealed_file", 2), (lane, "Arena", 2), (Channel, "send", 1)],
+    )
+    def test_are_their_own_after_the_machine_ran_short(self, host, monkeypatch, place, name, call):
+        model = host("def predict(self, inputs): return {'y': inputs['x'] + 0}")
+        model.predict({"x": np.full((50_000, 1), 2, np.float32)})
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, failing(getattr(place, name), call))
+            with pytest.raises(OSError, match="too little"):
+                model.predict({"x": np.full((100_000, 1), 3, np.float32)})
+        for rows in (50_000, 100_000):
+            assert set(model.predict({"x": np.full((rows, 1), 7, np.float32)})["y"].flat) == {7.0}
 
     def test_may_be_changed_in_place(self, host):
         model = host("""

@@ -57,6 +57,9 @@ class Lane:
             where = "arena" if size > INLINE else "socket"
             whole = {**head, "tensors": described, "at": where, "size": size, "new": news}
             self.channel.send(whole, buffers, [fresh[name] for name in news])
+        except BaseException:
+            self._questions = self._answers = None  # a new arena may not have got there; the next one will
+            raise
         finally:
             close_all(fresh.values())
 
