@@ -1,5 +1,7 @@
 """A declaration (modelserve.yaml) ..."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -67,6 +69,7 @@ def test_may_be_empty(declare, text):
         ("- a\n- b", "modelserve.yaml: holds ['a', 'b']; keys with values are wanted"),
         ("a: 1\nb: [", "modelserve.yaml: not YAML at line 2 column 5"),
         ("task: tensor\ntask: tensor", "not YAML at line 2 column 1: 'task' is given twice; keep one"),
+        ("? [a]\n: 1", "not YAML at line 1 column 3: found unhashable key"),
         ("task: !!python/object:os.system x", "not YAML at line 1 column 7: could not determine"),
         ("a: " + "[" * 5000, "modelserve.yaml: not YAML"),
         ("description: note: this", "not YAML at line 1 column 18: mapping values are not allowed here; put"),
@@ -75,6 +78,17 @@ def test_may_be_empty(declare, text):
 )
 def test_with_a_mistake_is_refused_with_the_fix(refusal, text, said):
     assert said in refusal(text)
+
+
+def test_whose_aliases_multiply_takes_no_memory(refusal):
+    lists = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]" for n in range(1, 7)]
+    text = "\n".join(["a0: &a0 x", *lists, "? *a6", ": 1"])
+    tracemalloc.start()
+    try:
+        assert "found unhashable key" in refusal(text)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_is_told_all_its_mistakes_at_once(refusal):
