@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from httpx import ASGITransport, AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from modelserve.control import experiments
 from modelserve.control.app import create_app
-from modelserve.control.exposures import Tail
 from modelserve.control.outcomes import record
-from modelserve.domain.experiments import Experiment
-
-
-def line(key, arm):
-    said = {"at": "1100.0", "experiment": "tone", "arm": arm, "key": key, "request_id": f"r-{key}"}
-    return json.dumps(said | {"weights": "a=5000,b=5000"}) + "\n"
+from tests.control.exposed import begin, line
 
 
 @pytest.fixture
 async def tone(serving, tmp_path):
     log = tmp_path / "exposures.log"
-    serving.platform.exposures = Tail(log)
-    serving.clock = 1090.0
-    arms = [{"name": name, "weight": "50%", "revision": "stable"} for name in "ab"]
-    spec = {"service": "m", "key": {"header": "x"}, "arms": arms, "metrics": [{"name": "ok"}]}
-    await experiments.apply(
-        serving.platform, Experiment.model_validate({"metadata": {"name": "tone"}, "spec": spec})
-    )
-    await serving.ticks(2)
-    serving.clock = 1100.0
+    await begin(serving, log, [{"name": "ok"}])
     log.write_text(line("x", "a") + line("y", "b") + line("z", "b"))
     await serving.ticks(1)
     return serving

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from modelserve.control import changes, experiments
@@ -12,6 +10,7 @@ from modelserve.domain.experiments import Experiment
 from modelserve.domain.routes import Slots
 from modelserve.domain.workloads import ReplicaPhase
 from modelserve.errors import Conflict, InvalidSpec, NotFound
+from tests.control.exposed import line
 
 
 def document(challenger="stable", weights=("50%", "50%"), name="tone", **more):
@@ -140,11 +139,6 @@ async def test_what_is_not_there_is_told(serving):
     arms[1]["name"] = "b"
     with pytest.raises(InvalidSpec, match=r"arms\.b\.revision: got 'm-00009': m has m-00001"):
         await experiments.apply(serving.platform, document(arms=arms))
-
-
-def line(key, arm="a", at=5000.0, experiment="tone"):
-    said = {"at": str(at), "experiment": experiment, "arm": arm, "key": key, "request_id": f"r-{key}"}
-    return json.dumps(said | {"weights": "a=5000,b=5000"}) + "\n"
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from modelserve.control.exposures import Tail
 from modelserve.control.outcomes import record
 from modelserve.control.readouts import course, readout
 from modelserve.domain.experiments import Experiment
+from tests.control.exposed import begin, line
 
 METRICS = [
     {"name": "ok"},
@@ -21,24 +22,13 @@ METRICS = [
 ]
 
 
-def line(key, arm="a", at=1100.0):
-    said = {"at": str(at), "experiment": "tone", "arm": arm, "key": key, "request_id": f"r-{key}-{at:g}"}
-    return json.dumps(said | {"weights": "a=5000,b=5000"}) + "\n"
-
-
 @pytest.fixture
 async def tone(serving, tmp_path):
     """A running experiment; ``log`` is what its exposures are read from."""
     log = tmp_path / "exposures.log"
-    serving.platform.exposures = Tail(log)
-    serving.clock = 1090.0
-    arms = [{"name": name, "weight": "50%", "revision": "stable"} for name in "ab"]
-    spec = {"service": "m", "key": {"header": "x"}, "arms": arms, "metrics": METRICS}
-    document = {"metadata": {"name": "tone"}, "spec": spec}
-    await experiments.apply(serving.platform, Experiment.model_validate(document))
-    await serving.ticks(2)
-    serving.clock = 1100.0
-    log.write_text(line("x") + line("y", "b") + line("x", at=1101.0))
+    await begin(serving, log, METRICS)
+    again = line("x", at=1101.0, request="r-x-1101")
+    log.write_text(line("x", request="r-x-1100") + line("y", "b", request="r-y-1100") + again)
     return serving
 
 
