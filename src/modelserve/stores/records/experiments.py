@@ -90,7 +90,7 @@ class SqlExperiments(SqlStore):
 
     def add_outcomes(self, experiment: str, outcomes: Sequence[Outcome]) -> tuple[float | None, ...]:
         with self._writing(f"outcomes of {experiment!r}") as connection:
-            _require(connection, experiment)
+            _require(connection, experiment, alone=True)  # so that sequences are committed in order
             known = self._values(connection, experiment, {outcome.key for outcome in outcomes})
             said: list[float | None] = []
             rows = []
@@ -143,10 +143,11 @@ class SqlExperiments(SqlStore):
         return found
 
 
-def _require(connection: Connection, experiment: str) -> None:
-    """Keep the experiment from being deleted until this transaction ends. Raises NotFound."""
+def _require(connection: Connection, experiment: str, *, alone: bool = False) -> None:
+    """Keep the experiment from being deleted until this transaction ends, and, if ``alone``, other such
+    transactions from beginning. Raises NotFound."""
     mine = select(experiments.c.name).where(experiments.c.name == experiment)
-    if connection.execute(mine.with_for_update(read=True, key_share=True)).first() is None:
+    if connection.execute(mine.with_for_update(read=not alone, key_share=True)).first() is None:
         raise NotFound(f"there is no experiment {experiment!r} in the records")
 
 
