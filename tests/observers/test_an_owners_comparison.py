@@ -75,6 +75,31 @@ async def test_one_that_hangs_is_killed_and_holds_nobody_up(comparing: Comparing
         await hanging.close()
 
 
+async def test_an_answer_that_nobody_waited_for_is_not_the_next_ones(comparing, rules, tmp_path) -> None:
+    asked, gate = tmp_path / "asked", tmp_path / "gate"
+    shadow = rules(
+        f"import pathlib, time; pathlib.Path({str(asked)!r}).touch()\n"
+        f"    while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)\n"
+        "    return stable != candidate"
+    )
+    reading = asyncio.create_task(comparing.compare([PAIR], shadow))
+    await wait_until(asked.exists, 30, "the function runs")
+    reading.cancel()
+    await asyncio.wait([reading])
+    gate.touch()
+    assert (await comparing.compare([SAME], shadow))[0].is_none
+
+
+async def test_one_that_nobody_asks_ends_and_is_imported_again(rules: Rules, tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    comparing = Comparing(allowed=True, patience=60, idle=0.0)
+    shadow = rules(f"import os; return not open({str(told)!r}, 'w').write(str(os.getpid()))")
+    await comparing.compare([PAIR], shadow)
+    await wait_until(lambda: not lives(int(told.read_text())), 30, "its process ends")
+    assert (await comparing.compare([PAIR], rules("return 0.5")))[0].score == 0.5
+    await comparing.close()
+
+
 async def test_it_is_not_run_where_the_operator_does_not_allow_code(rules: Rules) -> None:
     with pytest.raises(Unavailable, match="--allow-code"):
         await Comparing().compare([PAIR], rules("return 1"))
