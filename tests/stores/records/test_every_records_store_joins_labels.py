@@ -123,6 +123,14 @@ def test_until_they_are_too_old_or_too_many(records):
     assert cells(records) == []
 
 
+def test_no_longer_than_the_predictions_that_they_may_be_about(records):
+    records.add_predictions("ner", [made(number) for number in range(10)], 1010.0)
+    records.add_labels("ner", [truth(0)], 1003.0, 10)
+    records.add_labels("ner", [truth(1)], 1004.0, 10)
+    prune(records, 0.0, 0.0, 6, 0)
+    assert records.label_sums("ner").states == {"accepted": 1}
+
+
 def test_nothing_of_a_service_that_is_gone(records):
     records.add_predictions("ner", [made(1)], 1003.0)
     records.add_labels("ner", [truth(1)], 1010.0, 10)

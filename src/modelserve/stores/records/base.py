@@ -167,7 +167,8 @@ class Records(Protocol):
 
     def prune_labels(self, before: float, waiting_before: float, keep: int, window: int) -> int:
         """Forget what was made or came before a Unix time, labels that waited since before another, all
-        predictions but the ``keep`` newest, cells of windows before one, and what belongs to no service.
+        predictions but the ``keep`` newest with the labels that came before those, cells of windows before
+        one, and what belongs to no service.
         Deletes a part only; returns the rows that went, so that 0 says that nothing is left to do."""
 
     def forget_labels(self, service: str) -> int:

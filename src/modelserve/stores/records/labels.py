@@ -7,11 +7,11 @@ is counted once, or it is not joined.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, tuple_
 
 from modelserve.domain.labels import (
     Cell,
@@ -46,6 +46,9 @@ from modelserve.stores.records.schema import (
 
 CHUNK = 10_000
 """Rows that one statement deletes, so that no other writer waits long."""
+_TABLES = (predictions, shadow_predictions, labels, label_cells, label_pairs)
+_Some = tuple[Table, ColumnElement[bool]]
+"""Rows of a table."""
 _CELL = (label_cells.c.window, label_cells.c.level, label_cells.c.block, label_cells.c.weight)
 _COUNT = (label_cells.c.revision, label_cells.c.arm, label_cells.c.metric, label_cells.c.part)
 _MINE = ("service", *(column.name for column in (*_CELL, *_COUNT)))
@@ -130,33 +133,58 @@ class SqlLabels(SqlLabelledPairs):
 
     def prune_labels(self, before: float, waiting_before: float, keep: int, window: int) -> int:
         """Forget what was made or came before a Unix time, labels that waited since before another, all
-        predictions but the ``keep`` newest, cells of windows before one, and what belongs to no service.
+        predictions but the ``keep`` newest with the labels that came before those, cells of windows before
+        one, and what belongs to no service.
         Deletes a part only; returns the rows that went, so that 0 says that nothing is left to do."""
-        known = select(services.c.name)
         oldest_kept = select(predictions.c.at).order_by(predictions.c.at.desc()).offset(keep - 1).limit(1)
         last = self._first(oldest_kept)
         cutoff = before if last is None else max(before, last[0])
-        stale = (labels.c.state == LabelState.UNKNOWN.value) & (labels.c.received < waiting_before)
-        gone = {
-            predictions: (predictions.c.at < cutoff) | predictions.c.service.not_in(known),
-            shadow_predictions: (shadow_predictions.c.at < cutoff)
-            | shadow_predictions.c.service.not_in(known),
-            labels: (labels.c.received < before) | stale | labels.c.service.not_in(known),
-            label_cells: (label_cells.c.window < window) | label_cells.c.service.not_in(known),
-            label_pairs: (label_pairs.c.window < window) | label_pairs.c.service.not_in(known),
-        }
-        return sum(self._delete_some(table, condition) for table, condition in gone.items())
+        waits = labels.c.state == LabelState.UNKNOWN.value
+        gone = [
+            (predictions, predictions.c.at < cutoff),
+            (shadow_predictions, shadow_predictions.c.at < cutoff),
+            (labels, labels.c.received < cutoff),
+            (labels, waits & (labels.c.received < waiting_before)),
+            *self._of_windows(window),
+            *self._of_nobody(),
+        ]
+        return sum(self._delete_some(table, condition) for table, condition in gone)
 
     def forget_labels(self, service: str) -> int:
         """A part of everything about one service; returns the rows that went."""
-        tables = (predictions, shadow_predictions, labels, label_cells, label_pairs)
-        return sum(self._delete_some(table, table.c.service == service) for table in tables)
+        return sum(self._delete_some(table, table.c.service == service) for table in _TABLES)
 
-    def _delete_some(self, table: Any, condition: Any) -> int:
+    def _of_windows(self, before: int) -> Iterator[_Some]:
+        for table in (label_cells, label_pairs):
+            for service in self._services_in(table):
+                yield table, (table.c.service == service) & (table.c.window < before)
+
+    def _of_nobody(self) -> Iterator[_Some]:
+        names = select(services.c.name)
+        known = {name for (name,) in self._all(names)}
+        for table in _TABLES:
+            for service in self._services_in(table):
+                if service not in known:
+                    yield table, (table.c.service == service) & table.c.service.not_in(names)
+
+    def _services_in(self, table: Table) -> Iterator[str]:
+        """Services that a table has rows of; one step in its index for each."""
+        first = select(func.min(table.c.service))
+        found = self._first(first)[0]
+        while found is not None:
+            yield found
+            found = self._first(first.where(table.c.service > found))[0]
+
+    def _delete_some(self, table: Table, condition: ColumnElement[bool]) -> int:
+        """Takes the right to write only if there is something to delete. Each condition is found by an
+        index, so that other writers never wait for a search."""
         keys = list(table.primary_key.columns)
-        some = select(*keys).where(condition).limit(CHUNK)
+        some = select(*keys).where(condition)
+        if self._first(some.limit(1)) is None:
+            return 0
         with self._writing(f"what is too old in {table.name}") as connection:
-            return int(connection.execute(delete(table).where(tuple_(*keys).in_(some))).rowcount)
+            gone = delete(table).where(tuple_(*keys).in_(some.limit(CHUNK)))
+            return int(connection.execute(gone).rowcount)
 
     def _upsert_predictions(self) -> Any:
         """The first prediction of an id stays; another one of the same id makes it ambiguous."""
