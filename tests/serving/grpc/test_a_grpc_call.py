@@ -107,6 +107,28 @@ async def test_with_bytes_that_are_no_request_is_refused(
         assert code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
 
 
+async def test_that_is_large_does_not_wait_for_the_model_of_another(
+    serve: Any, call_in: Any, infer_request: Any, monkeypatch: Any
+) -> None:
+    rows = [[0.0, 1.0]] * 10_000
+    async with serve(max_items=10_000) as server, call_in(server) as line:
+        find, asked, loaded = server.plane.model, asyncio.Event(), asyncio.Event()
+
+        async def load(name: str, *rest: Any) -> Any:
+            if name == "cold":
+                asked.set()
+                await loaded.wait()
+            return await find("m", *rest)
+
+        monkeypatch.setattr(server.plane, "model", load)
+        cold = asyncio.ensure_future(_done(line.stub.ModelInfer(infer_request(*rows, model="cold"))))
+        await asked.wait()
+        assert (await line.infer(*rows)).outputs[0].shape == [10_000, 2]
+        assert not cold.done()
+        loaded.set()
+        assert (await cold).outputs[0].shape == [10_000, 2]
+
+
 async def test_that_is_larger_than_the_limit_is_refused(serve: Any, call_in: Any) -> None:
     async with serve(max_body=100_000) as server, call_in(server) as line:
         code, _, _ = await refused(line.infer(*[[0.0, 1.0]] * 20_000))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
 
 from modelserve.domain.inference import InferenceRequest
 from modelserve.errors import DeadlineExceeded
@@ -19,6 +21,8 @@ from modelserve.serving.served import Served
 from modelserve.telemetry import Telemetry
 
 NAME = "grpc"
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -69,12 +73,16 @@ class Inference:
             request = _parse(asked.body)
             served = stack.enter_context(await self._served(asked, request))
             return served, _decode(asked, request, served)
+        request = await self._in_turn(asked.rpc, _parse, asked.body)
+        served = stack.enter_context(await self._served(asked, request))
+        return served, await self._in_turn(asked.rpc, _decode, asked, request, served)
+
+    async def _in_turn(self, rpc: Rpc, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        """Work on a thread, one large message at a time. Raises DeadlineExceeded."""
         async with self._intake.decoding:
-            if asked.rpc.late:
+            if rpc.late:
                 raise DeadlineExceeded("the deadline passed before the message was decoded")
-            request = await asyncio.to_thread(_parse, asked.body)
-            served = stack.enter_context(await self._served(asked, request))
-            return served, await asyncio.to_thread(_decode, asked, request, served)
+            return await asyncio.to_thread(work, *given, **named)
 
     async def _served(self, asked: Asked, request: messages.ModelInferRequest) -> Served:
         """The model that answers; its name goes out with the answer from here on."""
