@@ -178,7 +178,24 @@ async def test_nobody_inherits_that_another_call_failed(serve: Any) -> None:
         await asyncio.gather(*calls)
         results = await asyncio.gather(*behind, return_exceptions=True)
         assert isinstance(results[0], ModelFailed)
-        assert [r.cache for r in results[1:]] == [CacheOutcome.MISS, CacheOutcome.HIT, CacheOutcome.HIT]
+        assert [r.cache for r in results[1:]] == [CacheOutcome.MISS] * 3
+
+
+async def test_nobody_waits_twice_for_an_answer_that_is_not_kept(serve: Any) -> None:
+    async with serve(max_batch=1, **ON) as server:
+
+        def nan(tensors: Any, outputs: Any = ()) -> Any:
+            if server.model.rows:
+                assert server.model.gate.wait(30)
+            server.model.rows.append(len(tensors["x"]))
+            return {"y": np.full_like(tensors["x"], np.nan)}
+
+        server.model.predict = nan
+        calls = [asyncio.create_task(server.plane.answer(question(0, 9))) for _ in range(5)]
+        await reached(lambda: server.telemetry.own.waiting() == 3)
+        server.model.gate.set()
+        assert [r.cache for r in await asyncio.gather(*calls)] == [CacheOutcome.MISS] * 5
+        assert server.telemetry.own.cache_results == {"miss": 5}
 
 
 async def test_who_waits_for_another_keeps_its_own_deadline(serve: Any) -> None:

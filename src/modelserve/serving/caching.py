@@ -1,8 +1,9 @@
 """Answers that are given again: the one ``answer()`` behind every protocol, with a cache before it.
 
 Equal questions that come in at the same time are one *flight*: the first is answered, the others wait for its
-answer. If the first fails, or its client goes away, the next one is answered in its place: nobody inherits
-another's failure. Only answers are kept, never errors.
+answer. If its client goes away, the next one is answered in its place. If it fails, or its answer can't be
+kept, the others are answered at once, each for itself: nobody inherits another's failure, and nobody waits
+twice. Only answers are kept, never errors.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Scope:
 
 Answer = Callable[[InferenceRequest], Awaitable[InferenceResponse]]
 Flight = asyncio.Future[InferenceResponse | None]
+"""Ends with an answer, with None if there is none to share, and cancelled if its client went away."""
 
 
 class CachedServed(Served):
@@ -103,8 +105,13 @@ class Caching:
             self._results["bypass"] += 1
             return await self._run(key, request)
         while (flight := self._flights.get(key)) is not None:
-            if (found := await _landed(flight, request.deadline)) is not None:
+            await _landing(flight, request.deadline)
+            if flight.cancelled():
+                continue
+            if (found := flight.result()) is not None:
                 return self._hit(found, request)
+            self._results["miss"] += 1
+            return await self._run(key, request)
         return await self._lead(key, request)
 
     async def _key(self, request: InferenceRequest) -> str | None:
@@ -124,6 +131,9 @@ class Caching:
                 flight.set_result(found)
                 return self._hit(found, request)
             return await self._run(key, request, flight)
+        except asyncio.CancelledError:
+            flight.cancel()
+            raise
         finally:
             del self._flights[key]
             if not flight.done():
@@ -158,13 +168,12 @@ class Caching:
         return replace(found, request_id=request.request_id, cache=CacheOutcome.HIT)
 
 
-async def _landed(flight: Flight, deadline: float | None) -> InferenceResponse | None:
-    """What came of a flight; None if nothing did. Raises DeadlineExceeded at the deadline of who waits."""
+async def _landing(flight: Flight, deadline: float | None) -> None:
+    """Wait until a flight has ended. Raises DeadlineExceeded at the deadline of who waits."""
     seconds = None if deadline is None else deadline - time.monotonic()
     await asyncio.wait([flight], timeout=seconds)
     if not flight.done():
         raise DeadlineExceeded("the deadline passed while an equal request was being answered")
-    return flight.result()
 
 
 def _size(request: InferenceRequest) -> int:
