@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from modelserve._kit.files import write_atomically
+from modelserve._kit.files import cut_log, write_atomically
 
 
 def test_content_mode_and_folders_are_as_told(tmp_path):
@@ -33,3 +33,16 @@ def test_a_failure_keeps_the_old_content_and_leaves_nothing_beside_it(tmp_path, 
 
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_log_that_grew_long_is_emptied_under_its_writer(tmp_path):
+    log, aside = tmp_path / "x.log", tmp_path / "x.log.1"
+    cut_log(log, 8)
+    log.touch(mode=0o600)
+    with log.open("a") as writer:
+        for text in ("first...", "!", "second..."):
+            writer.write(text)
+            writer.flush()
+            cut_log(log, 8)
+        assert (log.read_text(), aside.read_text()) == ("", "second...")
+    assert stat.S_IMODE(aside.stat().st_mode) == 0o600

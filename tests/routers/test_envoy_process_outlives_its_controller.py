@@ -257,3 +257,29 @@ async def test_an_access_log_that_grew_long_is_set_aside(
         await wait_until(router.access_log.exists, 5, "the log is open again")
     finally:
         await router.stop()
+
+
+async def test_a_log_that_was_set_aside_by_a_controller_that_died_is_opened_again(
+    own_door: EnvoyRouter, another_port: int, lab: ModuleType
+) -> None:
+    own_door.access_log.rename(own_door.folder / "access.log.1")
+
+    async def opened() -> bool:
+        await lab.fetch(another_port, "/predict/nobody")
+        return own_door.access_log.exists()
+
+    await own_door.ensure()
+    await wait_until(opened, 20, "the log is open again")
+
+
+async def test_what_envoy_itself_says_is_set_aside_too(tmp_path: Path, another_port: int) -> None:
+    router = EnvoyRouter(tmp_path, port=another_port, log_limit=100)
+    await router.start()
+    try:
+        with (tmp_path / "envoy.log").open("a") as log:
+            log.write("word " * 100)
+        await router.ensure()
+        assert (tmp_path / "envoy.log.1").read_text().endswith("word " * 100)
+        assert "word" not in (tmp_path / "envoy.log").read_text()
+    finally:
+        await router.stop()

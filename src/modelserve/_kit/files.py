@@ -1,4 +1,4 @@
-"""Files that are either whole or not there.
+"""Files that are either whole or not there, and logs that do not grow for ever.
 
 A reader of a path written here sees the old content or the new, never a part of one, also after a power cut.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -31,6 +32,16 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600) -> 
             Path(temporary).unlink()
         raise
     _sync_folder(path.parent)
+
+
+def cut_log(log: Path, limit: int) -> None:
+    """Once a log has more bytes than ``limit``: copy it to ``NAME.log.1`` and empty it.
+
+    For logs whose writer appends and can't be told to open another file. Raises OSError.
+    """
+    if log.exists() and log.stat().st_size > limit:
+        shutil.copy(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)
 
 
 def _sync_folder(folder: Path) -> None:

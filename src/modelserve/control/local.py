@@ -15,7 +15,7 @@ import httpx
 import uvicorn
 
 from modelserve._kit.downloads import Patience
-from modelserve._kit.files import write_atomically
+from modelserve._kit.files import cut_log, write_atomically
 from modelserve._kit.locks import Lock, LockHeld
 from modelserve.control import loop
 from modelserve.control.app import create_app
@@ -44,6 +44,8 @@ from modelserve.stores.blobs import open_blobs
 from modelserve.stores.cache import check_url
 from modelserve.stores.records import Retention, open_records
 
+LOG_LIMIT = 16 * 1024 * 1024
+"""Bytes of the controller's log at which it is set aside."""
 SCRAPE_TIMEOUT = 0.4
 """Seconds that one model server may take to tell its figures; below the tick, so that one can't stop all."""
 
@@ -101,7 +103,10 @@ async def assemble(home: Home, settings: PlatformSettings, control: Endpoint) ->
                 predictions_kept=settings.predictions_kept,
                 predictions_most=settings.predictions_most,
             )
-            platform.errands = (Rememberer(platform, client),)
+            platform.errands = (
+                Rememberer(platform, client),
+                lambda: asyncio.to_thread(cut_log, home.log, LOG_LIMIT),
+            )
             await platform.book.load()
             missing = asyncio.create_task(bring_back(platform))
             try:

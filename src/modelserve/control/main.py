@@ -11,6 +11,7 @@ import logging
 import sys
 
 from modelserve.control.local import serve
+from modelserve.control.repeating import Repeating
 from modelserve.errors import ModelServeError
 from modelserve.settings import PlatformSettings
 
@@ -19,12 +20,7 @@ FAILED = 1
 
 def main() -> int:
     """Settings come as JSON on stdin."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    _log()
     settings = PlatformSettings.model_validate_json(sys.stdin.buffer.read())
     try:
         asyncio.run(_run(settings))
@@ -32,6 +28,14 @@ def main() -> int:
         _report({"error": error.message})
         return FAILED
     return 0
+
+
+def _log() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Repeating())
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, format=form, handlers=[handler])
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 async def _run(settings: PlatformSettings) -> None:

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelserve._kit.files import write_atomically
+from modelserve._kit.files import cut_log, write_atomically
 from modelserve._kit.unix_http import UnixHttp
 from modelserve._kit.waiting import wait_until
 from modelserve.domain.routes import RouteTable
@@ -66,7 +66,8 @@ class EnvoyRouter:
     ) -> None:
         """``workers``: threads of Envoy. ``linger``: seconds that clusters stay after their last route.
         ``patience``: seconds without a sign of life after which a process that exists counts as stuck.
-        ``log_limit``: bytes of a log at which it is set aside as ``access.log.1`` or ``exposures.log.1``.
+        ``log_limit``: bytes of a log at which it is set aside as ``access.log.1``, ``exposures.log.1`` or
+        ``envoy.log.1``.
         """
         self.folder = folder.absolute()
         self.port = port
@@ -83,6 +84,7 @@ class EnvoyRouter:
         self._rejected_before = 0
         self._silent_since: float | None = None
         self._retire: tuple[float, Discovery] | None = None
+        self._reopening: set[Path] = set()
 
     @property
     def admin(self) -> UnixHttp:
@@ -167,15 +169,30 @@ class EnvoyRouter:
         return now - self._silent_since >= self._patience
 
     async def _tidy(self) -> None:
-        """What can wait: clusters that no route names, an access log that grew long."""
+        """What can wait: clusters that no route names, logs that grew long."""
         if self._retire is not None and time.monotonic() >= self._retire[0]:
             await self._switch(CLUSTERS_FILE, self._retire[1])
             self._retire = None
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(cut_log, self._process.log, self._log_limit)
         for log in (self.access_log, self.exposure_log):
-            with contextlib.suppress(FileNotFoundError, ConnectionError):
-                if log.stat().st_size > self._log_limit:
-                    log.replace(log.with_suffix(".log.1"))
-                    await self.admin.post("/reopen_logs")
+            with contextlib.suppress(OSError):
+                await self._bound(log)
+
+    async def _bound(self, log: Path) -> None:
+        """Envoy writes on into a log that was set aside until it is told to open it again, which it does with
+        the next line. It is told once, also if an earlier controller died before it could."""
+        if self._is_there(log):
+            self._reopening.discard(log)
+        elif log not in self._reopening:
+            await self.admin.post("/reopen_logs")
+            self._reopening.add(log)
+
+    def _is_there(self, log: Path) -> bool:
+        """Whether Envoy has a log open that did not grow long; one that did is set aside."""
+        if log.exists() and log.stat().st_size > self._log_limit:
+            log.replace(log.with_suffix(".log.1"))
+        return log.exists()
 
     async def _switch(self, file: str, discovery: Discovery) -> None:
         """Write one file and wait until Envoy routes by it; what it refuses is taken back."""
