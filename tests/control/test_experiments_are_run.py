@@ -6,6 +6,7 @@ import pytest
 
 from modelserve.control import changes, experiments
 from modelserve.control.exposures import Tail, anonymous
+from modelserve.control.outcomes import record
 from modelserve.domain.experiments import Experiment
 from modelserve.domain.routes import Slots
 from modelserve.domain.workloads import ReplicaPhase
@@ -216,3 +217,20 @@ async def test_a_name_that_was_deleted_begins_anew(serving, logged):
         file.write(line("x", at=serving.clock))
     await serving.ticks(1)
     assert exposed(serving) == ({"a": 1}, 0), "what was logged of the old one is not counted"
+
+
+async def test_a_name_whose_service_was_deleted_begins_anew(serving, packages, logged):
+    logged.write_text(line("x") + line("y", "b"))
+    await serving.ticks(1)
+    await record(serving.platform, "tone", [{"key": "x", "metric": "ok", "value": 1}])
+    await experiments.stop(serving.platform, "tone")
+    await changes.delete(serving.platform, "m")
+    assert not serving.platform.told
+    await serving.apply(packages[0])
+    await serving.until("m", "stable")
+    serving.clock = 6000.0
+    await begun(serving)
+    with logged.open("a") as file:
+        file.write(line("x", at=serving.clock))
+    await serving.ticks(1)
+    assert exposed(serving) == ({"a": 1}, 0)

@@ -11,6 +11,7 @@ from typing import Any
 from modelserve.control.allowing import require_allowed
 from modelserve.control.artefacts import collect, deterministic, obtain, resolve
 from modelserve.control.book import Service
+from modelserve.control.noting import everyone, forget_found, forget_met, noting
 from modelserve.control.platform import Platform
 from modelserve.domain.rollouts import Command, Phase, Revision, Rollout
 from modelserve.domain.services import ModelRef, ModelService
@@ -59,13 +60,16 @@ async def _change(
 
 
 async def delete(platform: Platform, name: str) -> None:
-    """Forget a service. Raises NotFound, or Conflict while it has an experiment."""
-    async with platform.book.lock:
+    """Forget a service, with experiments that are over. Raises NotFound, or Conflict while one runs."""
+    async with platform.book.lock, noting(platform):
         service = platform.book.service(name)
         require_no_experiment(service)
+        over = [state.name for state in await everyone(platform) if state.service == name]
         await platform.book.delete(service.name)
+        forget_met(platform, over)
         platform.differences.forget(name)
         await platform.labels.forget(name)
+    await forget_found(platform, over)
 
 
 async def steer(platform: Platform, name: str, what: Command) -> Change:

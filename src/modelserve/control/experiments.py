@@ -6,14 +6,14 @@ A service has an experiment or a rollout, never both: what answers must not chan
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from modelserve.control.artefacts import obtain, resolve
 from modelserve.control.book import Service
 from modelserve.control.changes import identity, next_revision
-from modelserve.control.noting import everyone, take_note
+from modelserve.control.noting import everyone, forget_found, forget_met, noting, take_note
 from modelserve.control.platform import Platform
 from modelserve.domain.experiments import (
     STABLE,
@@ -78,23 +78,15 @@ async def stop(platform: Platform, name: str) -> tuple[ExperimentState, str]:
 
 async def delete(platform: Platform, name: str) -> str:
     """Forget an experiment with its exposures and outcomes; one that runs ends by it. Raises NotFound."""
-    async with platform.book.lock, _noting(platform):
+    async with platform.book.lock, noting(platform):
         state = await get(platform, name)
         service = await platform.book.delete_experiment(platform.book.service(state.service), name)
-        if platform.exposures is not None:
-            platform.exposures.remembered.forget_all(name)
-    await platform.ledgers.forget(name)
-    for told in [told for told in platform.told if told[0] == name]:
-        del platform.told[told]
+        forget_met(platform, [name])
+    await forget_found(platform, [name])
     if not state.is_active:
         return f"{name} is deleted with its exposures and outcomes"
     platform.in_force = False
     return f"{name} is deleted; {service.stable} answers all requests of {service.name} again"
-
-
-def _noting(platform: Platform) -> AbstractAsyncContextManager[object]:
-    """Held while nobody writes down who met what."""
-    return platform.exposures.lock if platform.exposures else nullcontext()
 
 
 async def find(platform: Platform, name: str) -> ExperimentState | None:

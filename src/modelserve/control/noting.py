@@ -1,9 +1,11 @@
-"""Writing down who met which arm, once for each participant."""
+"""Writing down who met which arm, once for each participant; forgetting it with its experiment."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from modelserve.control.exposures import Tail, exposures
 from modelserve.control.platform import Platform
@@ -25,6 +27,27 @@ async def take_note(platform: Platform) -> None:
     async with tail.lock:
         if lines := await asyncio.to_thread(tail.lines):
             await _write_down(platform, tail, lines)
+
+
+def noting(platform: Platform) -> AbstractAsyncContextManager[object]:
+    """Held while nobody writes down who met what."""
+    return platform.exposures.lock if platform.exposures else nullcontext()
+
+
+def forget_met(platform: Platform, deleted: Iterable[str]) -> None:
+    """Who met experiments that are deleted; to be called before :func:`noting` is let go of."""
+    if platform.exposures is not None:
+        for name in deleted:
+            platform.exposures.remembered.forget_all(name)
+
+
+async def forget_found(platform: Platform, deleted: Iterable[str]) -> None:
+    """What deleted experiments have found."""
+    names = set(deleted)
+    for name in names:
+        await platform.ledgers.forget(name)
+    for told in [told for told in platform.told if told[0] in names]:
+        del platform.told[told]
 
 
 async def _write_down(platform: Platform, tail: Tail, lines: list[bytes]) -> None:
