@@ -36,6 +36,8 @@ class Remote:
         self.metadata: Any = METADATA
         self.extensions: list[str] = []
         self.ready = True
+        self.words = b""
+        """What it says on its readiness."""
         self.gone = False
         self.scripted: tuple[int, dict[str, str], bytes] | None = None
         self.hang = threading.Event()
@@ -75,7 +77,7 @@ class Remote:
         if path == "/v2":
             return 200, {}, json.dumps({"name": "remote", "extensions": self.extensions}).encode()
         if path.endswith("/ready"):
-            return (200 if self.ready else 503), {}, b""
+            return (200 if self.ready else 503), {}, self.words
         return 200, {}, json.dumps(self.metadata).encode()
 
     def inferred(self, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:

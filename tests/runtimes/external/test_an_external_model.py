@@ -136,6 +136,21 @@ class TestReadiness:
         remote.ready = True
         until(lambda: model.vitals().available, "it is ready again")
 
+    @pytest.mark.parametrize("words", [b'{"ready": false}', b"{oops", b"{\xff}"])
+    def test_follows_its_words_whatever_they_are(self, remote, refer, words):
+        model = refer()
+        remote.words = words
+        until(lambda: not model.vitals().available, "it is no longer ready")
+        remote.words = b'{"ready": true}'
+        until(lambda: model.vitals().available, "it is ready again")
+
+    def test_is_told_again_after_a_look_that_broke(self, refer, monkeypatch):
+        model = refer()
+        with monkeypatch.context() as patch:
+            patch.setattr(model._connection, "get", lambda *_: 1 / 0)
+            until(lambda: not model.vitals().available, "it is no longer ready")
+        until(lambda: model.vitals().available, "it is ready again")
+
     def test_is_awaited_where_the_server_is_away_at_the_start(self, remote, refer):
         remote.ready = False
         assert not refer().vitals().available

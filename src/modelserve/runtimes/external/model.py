@@ -83,7 +83,12 @@ class ExternalModel:
 
     def _watch(self) -> None:
         while not self._closing.wait(LOOK):
-            available = self._look()
+            available = False
+            try:
+                available = self._look()
+            except Exception:
+                if self._available:
+                    LOG.exception("looking at the external server failed")
             if available != self._available and not self._closing.is_set():
                 LOG.warning("the external server is %s", "ready again" if available else "not ready")
             self._available = available
@@ -92,9 +97,9 @@ class ExternalModel:
         """Whether it says that it is ready: with status 200, and not with ``false`` in a body."""
         try:
             said = self._connection.get("/ready", LIMIT)
+            return not said.startswith(b"{") or as_object(said).get("ready") is not False
         except ModelServeError:
             return False
-        return not said.startswith(b"{") or as_object(said).get("ready") is not False
 
 
 def _time_left() -> float:
