@@ -11,7 +11,7 @@ import pytest
 from modelserve.client.dialogues import Dialogues, Send, Terms, Wait
 from modelserve.client.messages import Reply
 from modelserve.client.retries import Budget, Retries
-from modelserve.errors import InvalidInput, Overloaded, Unavailable
+from modelserve.errors import DeadlineExceeded, InvalidInput, Overloaded, Unavailable
 
 
 @dataclass
@@ -25,18 +25,28 @@ class Clock:
 def play(retries: Retries, outcome: Any, timeout: float = 10.0, cost: float = 0.0) -> tuple[list[Any], Any]:
     """All steps of a call whose tries all end with ``outcome`` after ``cost`` seconds, and its end."""
     clock = Clock()
-    dialogue = Dialogues(retries, False, clock).server_metadata(Terms(timeout))
+    return follow(Dialogues(retries, False, clock).server_metadata(Terms(timeout)), clock, outcome, cost)
+
+
+def follow(dialogue: Any, clock: Clock, outcome: Any, cost: float | None = None) -> tuple[list[Any], Any]:
+    """The same for a dialogue; without ``cost``, each try takes all the time that it is given."""
     steps: list[Any] = []
     given: Any = None
     try:
         while True:
             steps.append(dialogue.send(given))
-            clock.now += steps[-1].seconds if isinstance(steps[-1], Wait) else cost
+            clock.now += _seconds(steps[-1], cost)
             given = outcome if isinstance(steps[-1], Send) else None
     except StopIteration as done:
         return steps, done.value
-    except (Unavailable, Overloaded) as error:
+    except (Unavailable, Overloaded, DeadlineExceeded) as error:
         return steps, error
+
+
+def _seconds(step: Send | Wait, cost: float | None) -> float:
+    if isinstance(step, Wait):
+        return step.seconds
+    return step.timeout if cost is None else cost
 
 
 def waits(steps: list[Any]) -> list[float]:
@@ -94,3 +104,19 @@ def test_rules_that_make_no_sense_are_refused(wrong: Any) -> None:
 def test_a_time_that_is_none_is_refused(timeout: float) -> None:
     with pytest.raises(InvalidInput, match="timeout"):
         play(Retries(), None, timeout=timeout)
+
+
+def test_the_question_for_extensions_takes_its_time_from_the_call() -> None:
+    clock = Clock()
+    dialogue = Dialogues(Retries(), None, clock).infer("m", {"x": [1.0]}, (), Terms(1.0))
+    steps, error = follow(dialogue, clock, DeadlineExceeded("late"))
+    assert [(step.call.path, step.timeout) for step in steps] == [("/v2", 0.5), ("/v2/models/m/infer", 0.5)]
+    assert (clock.now, str(error)) == (1.0, "late")
+
+
+def test_nothing_is_sent_once_the_question_for_extensions_took_all_the_time() -> None:
+    clock = Clock()
+    dialogue = Dialogues(Retries(), None, clock).infer("m", {"x": [1.0]}, (), Terms(1.0))
+    steps, error = follow(dialogue, clock, Unavailable("no"), cost=1.5)
+    assert len(steps) == 1
+    assert isinstance(error, DeadlineExceeded)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from modelserve.client import answers, calls
@@ -33,7 +33,7 @@ BINARY = "binary_tensor_data"
 ASK_AGAIN = 30.0
 """Seconds until a server that did not tell its extensions is asked again; JSON serves meanwhile."""
 ASK_TIMEOUT = 2.0
-"""Seconds that the question for extensions may take."""
+"""Seconds that the question for extensions may take; never more than half of the call's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,10 @@ class Terms:
     revision: str | None = None
     request_id: str | None = None
 
+    def __post_init__(self) -> None:
+        if not self.timeout > 0:
+            raise InvalidInput(f"timeout: got {self.timeout}; give seconds above 0")
+
 
 class Dialogues:
     """The dialogues of one client; safe to begin from any thread."""
@@ -74,9 +78,13 @@ class Dialogues:
     def infer(
         self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str], terms: Terms
     ) -> Dialogue[InferResult]:
+        deadline = self._now() + terms.timeout
         as_bytes = yield from self._speaks_binary(terms)
         call = calls.infer(model, inputs, outputs, as_bytes=as_bytes)
-        reply, told = yield from self._ask(call, terms)
+        left = deadline - self._now()
+        if left <= 0:
+            raise DeadlineExceeded(f"timeout: {terms.timeout:g} s passed before the call could be sent")
+        reply, told = yield from self._ask(call, replace(terms, timeout=left))
         return answers.infer(reply, told)
 
     def predict(self, model: str, question: Question, terms: Terms) -> Dialogue[Prediction | Predictions]:
@@ -108,7 +116,7 @@ class Dialogues:
     def _speaks_binary(self, terms: Terms) -> Dialogue[bool]:
         if self._binary is None and self._now() >= self._ask_at:
             self._ask_at = self._now() + ASK_AGAIN
-            asked = Terms(min(terms.timeout, ASK_TIMEOUT))
+            asked = Terms(min(terms.timeout / 2, ASK_TIMEOUT))
             try:
                 reply, _ = yield from self._ask(calls.server_metadata(), asked, Retries(attempts=1))
                 self._binary = BINARY in answers.server_metadata(reply).extensions
@@ -130,8 +138,6 @@ class Dialogues:
 
     def _persist(self, call: Call, timeout: float, retries: Retries) -> Dialogue[tuple[Reply, int]]:
         """Send until there is an answer, or no sense in another try."""
-        if not timeout > 0:
-            raise InvalidInput(f"timeout: got {timeout}; give seconds above 0")
         deadline = self._now() + timeout
         self._budget.earn()
         attempt = 0
