@@ -11,7 +11,7 @@ import pytest
 from modelserve.client.dialogues import Dialogues, Send, Terms, Wait
 from modelserve.client.messages import Reply
 from modelserve.client.retries import Budget, Retries
-from modelserve.errors import DeadlineExceeded, InvalidInput, Overloaded, Unavailable
+from modelserve.errors import DeadlineExceeded, InvalidInput, ModelFailed, Overloaded, Unavailable
 
 
 @dataclass
@@ -39,7 +39,7 @@ def follow(dialogue: Any, clock: Clock, outcome: Any, cost: float | None = None)
             given = outcome if isinstance(steps[-1], Send) else None
     except StopIteration as done:
         return steps, done.value
-    except (Unavailable, Overloaded, DeadlineExceeded) as error:
+    except (Unavailable, Overloaded, DeadlineExceeded, ModelFailed) as error:
         return steps, error
 
 
@@ -120,3 +120,58 @@ def test_nothing_is_sent_once_the_question_for_extensions_took_all_the_time() ->
     steps, error = follow(dialogue, clock, Unavailable("no"), cost=1.5)
     assert len(steps) == 1
     assert isinstance(error, DeadlineExceeded)
+
+
+NAN = {"x": [float("nan")]}
+TELLS = Reply(200, {}, orjson.dumps({"name": "a", "version": "b", "extensions": ["binary_tensor_data"]}))
+TELLS_NONE = Reply(200, {}, orjson.dumps({"name": "a", "version": "b", "extensions": []}))
+
+
+@pytest.mark.parametrize("inputs", [NAN, {"x": [float("inf")]}, {"x": [b"\xff"]}])
+def test_what_json_cannot_say_is_sent_as_bytes_where_the_server_has_not_told(inputs: Any) -> None:
+    clock = Clock()
+    dialogues = Dialogues(Retries(), None, clock)
+    for expected in (2, 1):  # the second call does not ask for the extensions again
+        steps, _ = follow(dialogues.infer("m", inputs, (), Terms(1.0)), clock, ModelFailed("no"), cost=0.1)
+        assert len(steps) == expected
+        assert steps[-1].call.headers["content-type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize("binary", [False, None])
+def test_what_json_cannot_say_is_refused_where_the_server_speaks_nothing_else(binary: Any) -> None:
+    dialogue = Dialogues(Retries(), binary, Clock()).infer("m", NAN, (), Terms(1.0))
+    with pytest.raises(InvalidInput, match="which JSON cannot say"):
+        follow(dialogue, Clock(), TELLS_NONE, cost=0.1)
+
+
+def test_a_call_waits_for_the_question_of_another() -> None:
+    clock = Clock()
+    dialogues = Dialogues(Retries(), None, clock)
+    first, second = (dialogues.infer("m", {"x": [1.0]}, (), Terms(1.0)) for _ in range(2))
+    assert next(first).call.path == "/v2"
+    assert isinstance(next(second), Wait)
+    first.send(TELLS)
+    sent = second.send(None)
+    assert sent.call.headers["content-type"] == "application/octet-stream"
+
+
+def test_a_call_waits_no_longer_for_the_question_of_another_than_for_its_own() -> None:
+    clock = Clock()
+    dialogues = Dialogues(Retries(), None, clock)
+    first = dialogues.infer("m", {"x": [1.0]}, (), Terms(10.0))
+    next(first)
+    steps, _ = follow(dialogues.infer("m", {"x": [1.0]}, (), Terms(1.0)), clock, Unavailable("no"))
+    sent = next(step for step in steps if isinstance(step, Send))
+    assert sent.call.path == "/v2/models/m/infer"
+    assert sent.timeout == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("how", [lambda call: call.send(Unavailable("no")), lambda call: call.close()])
+def test_a_call_does_not_wait_for_a_question_that_ended_without_an_answer(how: Any) -> None:
+    clock = Clock()
+    dialogues = Dialogues(Retries(), None, clock)
+    first, second = (dialogues.infer("m", {"x": [1.0]}, (), Terms(1.0)) for _ in range(2))
+    next(first)
+    assert isinstance(next(second), Wait)
+    how(first)
+    assert second.send(None).call.headers["content-type"] == "application/json"

@@ -19,6 +19,7 @@ from modelserve.client.faults import fault
 from modelserve.client.messages import REQUEST_ID_HEADER, REVISION_HEADER, Call, Reply
 from modelserve.client.results import InferResult, ModelMetadata, Prediction, Predictions, ServerMetadata
 from modelserve.client.retries import Budget, Retries
+from modelserve.client.tensors import Unsayable
 from modelserve.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -31,9 +32,11 @@ from modelserve.errors import (
 BINARY = "binary_tensor_data"
 """The extension's name in a server's metadata."""
 ASK_AGAIN = 30.0
-"""Seconds until a server that did not tell its extensions is asked again; JSON serves meanwhile."""
+"""Seconds until a server that did not tell its extensions is asked again; JSON serves meanwhile if it can."""
 ASK_TIMEOUT = 2.0
 """Seconds that the question for extensions may take; never more than half of the call's."""
+LOOK = 0.01
+"""Seconds between two looks at whether another call's question for extensions was answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,15 @@ class Dialogues:
     def __init__(self, retries: Retries, binary: bool | None, now: Callable[[], float]) -> None:
         self._retries, self._budget, self._now = retries, Budget(retries), now
         self._binary, self._ask_at = binary, float("-inf")
+        self._asking_until = float("-inf")
+        """When the question for extensions that is under way will have ended."""
 
     def infer(
         self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str], terms: Terms
     ) -> Dialogue[InferResult]:
         deadline = self._now() + terms.timeout
-        as_bytes = yield from self._speaks_binary(terms)
-        call = calls.infer(model, inputs, outputs, as_bytes=as_bytes)
+        as_bytes = yield from self._speaks_binary(min(terms.timeout / 2, ASK_TIMEOUT))
+        call = _infer(model, inputs, outputs, as_bytes)
         left = deadline - self._now()
         if left <= 0:
             raise DeadlineExceeded(f"timeout: {terms.timeout:g} s passed before the call could be sent")
@@ -113,16 +118,24 @@ class Dialogues:
             return False
         return True
 
-    def _speaks_binary(self, terms: Terms) -> Dialogue[bool]:
+    def _speaks_binary(self, patience: float) -> Dialogue[bool | None]:
+        """Whether the server takes binary data; None if it has not told within so many seconds."""
         if self._binary is None and self._now() >= self._ask_at:
-            self._ask_at = self._now() + ASK_AGAIN
-            asked = Terms(min(terms.timeout / 2, ASK_TIMEOUT))
-            try:
-                reply, _ = yield from self._ask(calls.server_metadata(), asked, Retries(attempts=1))
-                self._binary = BINARY in answers.server_metadata(reply).extensions
-            except ModelServeError:
-                return False  # the call itself will tell what is wrong, if it meets it too
-        return bool(self._binary)
+            yield from self._ask_extensions(patience)
+        end = min(self._asking_until, self._now() + patience)
+        while self._binary is None and (left := min(end, self._asking_until) - self._now()) > 0:
+            yield Wait(min(LOOK, left))
+        return self._binary
+
+    def _ask_extensions(self, patience: float) -> Dialogue[None]:
+        self._asking_until, self._ask_at = self._now() + patience, self._now() + ASK_AGAIN
+        try:
+            reply, _ = yield from self._ask(calls.server_metadata(), Terms(patience), Retries(attempts=1))
+            self._binary = BINARY in answers.server_metadata(reply).extensions
+        except ModelServeError:
+            pass  # the call itself will tell what is wrong, if it meets it too
+        finally:
+            self._asking_until = float("-inf")
 
     def _ask(self, call: Call, terms: Terms, retries: Retries | None = None) -> Dialogue[tuple[Reply, Told]]:
         request_id = terms.request_id or uuid.uuid4().hex
@@ -154,6 +167,16 @@ class Dialogues:
             if not error.retryable or attempt >= retries.attempts or late or not self._budget.spend():
                 raise error
             yield Wait(pause)
+
+
+def _infer(model: str, inputs: Mapping[str, Any], outputs: Sequence[str], as_bytes: bool | None) -> Call:
+    """``as_bytes`` None: if JSON cannot say the tensors."""
+    try:
+        return calls.infer(model, inputs, outputs, as_bytes=bool(as_bytes))
+    except Unsayable:
+        if as_bytes is not None:
+            raise
+        return calls.infer(model, inputs, outputs, as_bytes=True)
 
 
 def _check_revision(reply: Reply, wanted: str | None) -> None:

@@ -21,6 +21,10 @@ Encoded = tuple[bytes, dict[str, str]]
 """Body and headers."""
 
 
+class Unsayable(InvalidInput):
+    """JSON cannot say what a tensor holds; bytes can."""
+
+
 def encode(tensors: Mapping[str, Any], outputs: Sequence[str], *, as_bytes: bool) -> Encoded:
     """An infer request; ``outputs`` empty: all. Raises InvalidInput."""
     blobs: list[bytes] = []
@@ -72,7 +76,7 @@ def _json(name: str, data: Array) -> Any:
     if data.dtype.kind == "O":
         return [_text(name, element) for element in data.ravel().tolist()]
     if data.dtype.kind == "f" and not np.isfinite(data).all():
-        raise InvalidInput(f'inputs: "{name}" holds NaN or infinity, which JSON cannot say')
+        raise Unsayable(f'inputs: "{name}" holds NaN or infinity, which JSON cannot say')
     return np.ascontiguousarray(data).reshape(-1)
 
 
@@ -80,7 +84,7 @@ def _text(name: str, element: str | bytes) -> str:
     try:
         return element.decode() if isinstance(element, bytes) else element
     except UnicodeDecodeError:
-        raise InvalidInput(f'inputs: "{name}" holds bytes that are no UTF-8, which JSON cannot say') from None
+        raise Unsayable(f'inputs: "{name}" holds bytes that are no UTF-8, which JSON cannot say') from None
 
 
 def decode(body: bytes, json_length: str) -> tuple[dict[str, Any], Tensors]:
