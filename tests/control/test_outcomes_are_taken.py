@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 
 import pytest
 from httpx import ASGITransport, AsyncClient
@@ -155,7 +157,9 @@ async def test_a_split_that_is_not_as_told_takes_the_place_of_a_conclusion(tone)
     assert (found["conclusion"], found["winner"]) == ("the split is not as told", "")
 
 
-async def test_a_bandit_changes_the_weights_and_few_arms(serving):
+@pytest.fixture
+async def bandit(serving):
+    """A running bandit, of which one arm is the better one."""
     arms = [{"name": name, "weight": "50%", "revision": "stable"} for name in "ab"]
     rules = {"bandit": {"every": "60s"}, "metrics": [{"name": "ok"}]}
     spec = {"service": "m", "key": {"header": "x"}, "arms": arms, **rules}
@@ -166,11 +170,34 @@ async def test_a_bandit_changes_the_weights_and_few_arms(serving):
     log = serving.folder / "exposures.log"
     log.write_text("".join(line(f"{n}", "ab"[n % 2], serving.clock) for n in range(200)))
     await told(serving, *(item(f"{n}", value=n % 2) for n in range(200)))
-    await serving.ticks(62)
-    layout = (await experiments.get(serving.platform, "tone")).layout
-    assert layout == (("a", 500), ("b", 9500))
-    (route,) = serving.router.table.services
+    return serving
+
+
+async def layout(controller):
+    return (await experiments.get(controller.platform, "tone")).layout
+
+
+async def test_a_bandit_changes_the_weights_and_few_arms(bandit):
+    await bandit.ticks(62)
+    assert await layout(bandit) == (("a", 500), ("b", 9500))
+    (route,) = bandit.router.table.services
     assert [(run.arm, run.size) for run in route.split.slots] == [("a", 500), ("b", 9500)]
+
+
+async def test_no_tick_waits_for_a_bandit_that_reads_all_outcomes_again(bandit, monkeypatch):
+    go_on, records = threading.Event(), bandit.platform.book.records
+    read = records.outcomes
+    monkeypatch.setattr(records, "outcomes", lambda *given: go_on.wait(60) and read(*given))
+    monkeypatch.setattr("modelserve.control.experiments.PATIENCE", 0.0)
+    try:
+        async with asyncio.timeout(30):
+            await bandit.ticks(62)
+        assert await layout(bandit) == (("a", 5000), ("b", 5000))
+    finally:
+        go_on.set()
+    await asyncio.wait(bandit.platform.reading.values())
+    await bandit.ticks(1)
+    assert await layout(bandit) == (("a", 500), ("b", 9500))
 
 
 PATH = "/api/v1/experiments/tone/outcomes"

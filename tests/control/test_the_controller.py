@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from modelserve.control import changes
+from modelserve.domain.labels import Prediction
 from modelserve.domain.rollouts import Command, Phase
 from modelserve.domain.workloads import ReplicaPhase
 from modelserve.errors import Conflict, InvalidPackage, NotFound, Unavailable
@@ -320,3 +321,23 @@ async def test_model_servers_are_told_of_caches_only_where_the_spec_asks_for_the
         "feature_bytes": 2 << 20,
     }
     assert {key: asked.config[key] for key in asked.config.keys() - plain.config.keys()} == added
+
+
+async def test_a_deleted_service_is_gone_although_its_labels_can_not_be_forgotten_now(
+    serving, packages, monkeypatch
+):
+    records, held = serving.platform.book.records, []
+    records.add_predictions("m", [Prediction("r1", OLD, "stable", 1000.0, 1.0, {"label": "cat"})], 1000.0)
+
+    def refuse(_service):
+        held.append(serving.platform.book.lock.locked())
+        raise Unavailable("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "forget_labels", refuse)
+        await changes.delete(serving.platform, "m")
+        assert held == [False]
+        with pytest.raises(Unavailable, match="the disk is full"):
+            await serving.apply(packages[0])
+    await serving.apply(packages[0])
+    assert records.label_sums("m").predictions == 0, "a new service does not count what the old one predicted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from modelserve.control.noting import everyone, forget_found, forget_met, noting
 from modelserve.control.platform import Platform
 from modelserve.domain.rollouts import Command, Phase, Revision, Rollout
 from modelserve.domain.services import ModelRef, ModelService
-from modelserve.errors import Conflict
+from modelserve.errors import Conflict, Unavailable
 from modelserve.rollout import begin, command, roll_back, supersede
 
 Change = tuple[Service, str]
@@ -44,6 +45,8 @@ async def _change(
     document = spec.model_dump(mode="json", by_alias=True)
     made = spec.model_copy(update={"spec": spec.spec.model_copy(update={"model": model})})
     steady = await deterministic(platform, folder, model)
+    if platform.book.get(spec.name) is None:
+        await platform.labels.forget(spec.name)  # of one that had this name; a new one must not count it
     async with platform.book.lock:
         service = platform.book.get(spec.name) or Service(spec.name, document)
         if known := _matching(service, digest, document):
@@ -68,8 +71,9 @@ async def delete(platform: Platform, name: str) -> None:
         await platform.book.delete(service.name)
         forget_met(platform, over)
         platform.differences.forget(name)
-        await platform.labels.forget(name)
     await forget_found(platform, over)
+    with suppress(Unavailable):  # what is left then goes with what is too old
+        await platform.labels.forget(name)
 
 
 async def steer(platform: Platform, name: str, what: Command) -> Change:

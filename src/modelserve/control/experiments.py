@@ -5,6 +5,7 @@ A service has an experiment or a rollout, never both: what answers must not chan
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -30,7 +31,13 @@ from modelserve.domain.workloads import ReplicaPhase
 from modelserve.errors import Conflict, InvalidSpec, NotFound
 from modelserve.experiments.assignment import lay_out, move
 from modelserve.experiments.bandit import thompson
+from modelserve.experiments.ledger import Ledger
 
+PATIENCE = 0.25
+"""Seconds that a tick waits for what bandits have found; what takes longer is used by a later one."""
+
+Case = tuple[str, float]
+"""An experiment: its name and when it was applied."""
 Json = dict[str, object]
 _Model = tuple[ModelRef, str, Path]
 """What an arm names, its digest and the folder of its artefact."""
@@ -106,13 +113,41 @@ async def get(platform: Platform, name: str) -> ExperimentState:
 async def follow(platform: Platform) -> None:
     """One tick: note who met what, begin what is ready, end what has lasted long enough."""
     await take_note(platform)
+    found = await _read_ahead(platform)
     async with platform.book.lock:
         for service in platform.book.services():
             if service.experiment is not None:
-                await _go_on(platform, service, service.experiment)
+                await _go_on(platform, service, service.experiment, found)
 
 
-async def _go_on(platform: Platform, service: Service, state: ExperimentState) -> None:
+async def _read_ahead(platform: Platform) -> dict[Case, Ledger]:
+    """What each bandit whose turn it is has found. After a restart every outcome is read again, which may
+    take long: it goes on beside the ticks, and nobody holds the book meanwhile. Raises Unavailable."""
+    now, reading = platform.now(), platform.reading
+    states = [service.experiment for service in platform.book.services() if service.experiment]
+    for state in states:
+        if _may_weigh(state, now) and _case(state) not in reading:
+            ledgers = platform.ledgers.of(platform.book.records, state, now)
+            reading[_case(state)] = asyncio.create_task(ledgers)
+    if reading:
+        await asyncio.wait(reading.values(), timeout=PATIENCE)
+    done = {case: reading.pop(case) for case in tuple(reading) if reading[case].done()}
+    return {case: task.result()[0] for case, task in done.items()}
+
+
+def _case(state: ExperimentState) -> Case:
+    """A name may be given again to another experiment."""
+    return state.name, state.applied
+
+
+def _may_weigh(state: ExperimentState, now: float) -> bool:
+    bandit = state.spec.bandit
+    return bandit is not None and state.weighed is not None and now - state.weighed >= bandit.every
+
+
+async def _go_on(
+    platform: Platform, service: Service, state: ExperimentState, found: Mapping[Case, Ledger]
+) -> None:
     now = platform.now()
     if state.phase is ExperimentPhase.STARTING and _all_ready(platform, state):
         reason = "its arms answer"
@@ -122,15 +157,12 @@ async def _go_on(platform: Platform, service: Service, state: ExperimentState) -
         await _end(platform, state, _why_not_ready(platform, state))
     elif state.started is not None and now - state.started >= state.spec.max_duration:
         await _end(platform, state, f"it has lasted {format_duration(state.spec.max_duration)}")
-    elif (bandit := state.spec.bandit) and state.weighed and now - state.weighed >= bandit.every:
-        await platform.book.save_experiment(service, await _follow_outcomes(platform, state, bandit, now))
+    elif (bandit := state.spec.bandit) and (ledger := found.get(_case(state))) and _may_weigh(state, now):
+        await platform.book.save_experiment(service, _follow_outcomes(state, bandit, ledger, now))
 
 
-async def _follow_outcomes(
-    platform: Platform, state: ExperimentState, bandit: Bandit, now: float
-) -> ExperimentState:
+def _follow_outcomes(state: ExperimentState, bandit: Bandit, ledger: Ledger, now: float) -> ExperimentState:
     """Weights by the outcomes so far, as far as the fewest participants change their arm."""
-    ledger = (await platform.ledgers.of(platform.book.records, state, now))[0]
     outcomes = {name: (sums.total, sums.n) for name, sums in ledger.arms.items()}
     up = ledger.metric.direction is Direction.UP
     weights = thompson(outcomes, bandit.min_share, up=up, seed=f"{state.name}/{now}")

@@ -120,8 +120,8 @@ class LabelDesk:
             continue
 
     async def forget(self, service: str) -> None:
-        """Everything about a service that is gone."""
-        while await asyncio.to_thread(self._records.forget_labels, service):
-            continue
+        """Everything about a service that is gone; nothing about one that is there. Raises Unavailable."""
         self.missed.pop(service, None)
         self.answered.pop(service, None)
+        while await asyncio.to_thread(self._records.forget_labels, service):
+            continue

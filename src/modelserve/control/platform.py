@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ from modelserve.control.ledgers import Ledgers
 from modelserve.domain.models import Allowed
 from modelserve.domain.routes import Endpoint
 from modelserve.domain.workloads import Replica, Workload
+from modelserve.experiments.ledger import Ledger
 from modelserve.launchers.base import Launcher
 from modelserve.observers.base import Observer
 from modelserve.observers.differences import Differences
@@ -76,6 +78,8 @@ class Platform:
     fetcher: Fetcher = field(init=False)
     ledgers: Ledgers = field(default_factory=Ledgers)
     """What experiments have found so far."""
+    reading: dict[tuple[str, float], asyncio.Task[tuple[Ledger, ...]]] = field(default_factory=dict)
+    """By experiment and when it was applied, ledgers of bandits that are being brought up to date."""
     told: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Outcomes by experiment and what became of them, for Prometheus."""
     labels: LabelDesk = field(init=False)

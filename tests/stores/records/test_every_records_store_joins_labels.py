@@ -111,6 +111,14 @@ def prune(records, *bounds):
         pass
 
 
+def forget(records):
+    """The service is deleted and made anew."""
+    records.delete_service("ner")
+    while records.forget_labels("ner"):
+        pass
+    records.put_service("ner", {}, None)
+
+
 def test_until_they_are_too_old_or_too_many(records):
     records.add_predictions("ner", [made(number) for number in range(10)], 1010.0)
     records.add_labels("ner", [truth(0), truth(1), truth(99)], 1010.0, 10)
@@ -136,6 +144,8 @@ def test_nothing_of_a_service_that_is_gone(records):
     records.add_labels("ner", [truth(1)], 1010.0, 10)
     records.put_service("other", {}, None)
     records.add_predictions("other", [made(1)], 1003.0)
+    assert records.forget_labels("other") == 0, "it is there"
+    records.delete_service("other")
     assert records.forget_labels("other") == 1
     records.delete_service("ner")
     prune(records, 0.0, 0.0, 100, 0)
@@ -154,7 +164,7 @@ EVENTS = st.lists(
 @given(events=EVENTS, seed=st.integers(0, 2**16))
 def test_the_same_whatever_the_order_of_what_comes(records, events, seed):
     """Each id's first label and only prediction count, once, in any batches, in any order of the two."""
-    records.forget_labels("ner")
+    forget(records)
     predictions = {number: label for kind, number, label in reversed(events) if kind == "predict"}
     first: dict[int, str] = {}
     clock, dice, left = 1000.0, random.Random(seed), list(events)
@@ -250,8 +260,7 @@ def test_shadow_pairs_are_forgotten_like_the_rest(records):
     records.add_predictions("ner", [made(1)], 1003.0)
     records.add_shadow_predictions("ner", [copied(1)], 1004.0)
     records.add_labels("ner", [truth(1)], 1005.0, 10)
-    while records.forget_labels("ner"):
-        pass
+    forget(records)
     assert pairs(records) == LabelledPairs()
     records.add_shadow_predictions("ner", [copied(1)], 1004.0)
     while records.prune_labels(5000.0, 5000.0, 10, 500):

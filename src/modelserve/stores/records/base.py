@@ -172,6 +172,7 @@ class Records(Protocol):
         Deletes a part only; returns the rows that went, so that 0 says that nothing is left to do."""
 
     def forget_labels(self, service: str) -> int:
-        """Forget a part of a service's predictions and labels; returns the rows that went."""
+        """Forget a part of the predictions and labels of a service that is gone; returns the rows that went.
+        One that is there, or is there again, keeps them."""
 
     def close(self) -> None: ...

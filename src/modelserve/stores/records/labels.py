@@ -151,8 +151,8 @@ class SqlLabels(SqlLabelledPairs):
         return sum(self._delete_some(table, condition) for table, condition in gone)
 
     def forget_labels(self, service: str) -> int:
-        """A part of everything about one service; returns the rows that went."""
-        return sum(self._delete_some(table, table.c.service == service) for table in _TABLES)
+        """A part of everything about a service that is gone; returns the rows that went."""
+        return sum(self._delete_some(table, _left_by(service, table)) for table in _TABLES)
 
     def _of_windows(self, before: int) -> Iterator[_Some]:
         for table in (label_cells, label_pairs):
@@ -160,12 +160,11 @@ class SqlLabels(SqlLabelledPairs):
                 yield table, (table.c.service == service) & (table.c.window < before)
 
     def _of_nobody(self) -> Iterator[_Some]:
-        names = select(services.c.name)
-        known = {name for (name,) in self._all(names)}
+        known = {name for (name,) in self._all(select(services.c.name))}
         for table in _TABLES:
             for service in self._services_in(table):
                 if service not in known:
-                    yield table, (table.c.service == service) & table.c.service.not_in(names)
+                    yield table, _left_by(service, table)
 
     def _services_in(self, table: Table) -> Iterator[str]:
         """Services that a table has rows of; one step in its index for each."""
@@ -213,6 +212,11 @@ class SqlLabels(SqlLabelledPairs):
             sums = {"n": label_cells.c.n + insert.excluded.n, "bad": label_cells.c.bad + insert.excluded.bad}
             rows = [dict(zip(_MINE, k, strict=True)) | {"n": n, "bad": losses[k]} for k, n in numbers.items()]
             connection.execute(insert.on_conflict_do_update(index_elements=_MINE, set_=sums), rows)
+
+
+def _left_by(service: str, table: Table) -> ColumnElement[bool]:
+    """The rows of a service, unless it is there: it may have been made anew by the time they are deleted."""
+    return (table.c.service == service) & table.c.service.not_in(select(services.c.name))
 
 
 def _increments(
