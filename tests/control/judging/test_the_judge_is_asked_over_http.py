@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelserve.control.judging.alone import create_app
+from modelserve.control.judging.judgements import Judgements, Seen
 from modelserve.judge.standing import Judge
 
 QUERIES = {"stableTotal": "s", "stableBad": "sb", "candidateTotal": "c", "candidateBad": "cb"}
@@ -124,6 +125,29 @@ async def test_evidence_outlives_a_restart(judging, tmp_path):
             file.write_text("{")
     async with judging(tmp_path) as anew:
         assert (await anew.post("/api/v1/judge/shop", json=FINE)).json()["requests"] == 100
+
+
+async def test_a_hard_failure_outlives_a_restart(judging, tmp_path):
+    async with judging(tmp_path) as before:
+        failing = FINE | {"hardFailure": "no server of shop-2 is ready"}
+        told = (await before.post("/api/v1/judge/shop", json=failing)).json()
+    async with judging(tmp_path) as after:
+        again = (await after.get("/api/v1/judge/shop")).json()
+        assert (told["decision"], told["reasons"]) == (again["decision"], again["reasons"])
+        assert again["decision"] == "roll back"
+        assert (await after.post("/api/v1/judge/shop", json=FINE)).json()["decision"] != "roll back"
+
+
+async def test_a_step_that_was_begun_is_not_taken_for_judged_after_a_restart(tmp_path):
+    settings = {"steps": ["5%", "25%", "50%", "100%"]}
+    before = Judgements(tmp_path)
+    seen = Seen((90_000, 9), (10_000, 1), seconds=60.0, gated=True)
+    judged = await before.look("shop", seen, settings, "1")
+    assert judged.verdict.decision == "promote"
+    await before.next_step("shop", "1")
+    for judgements in (before, Judgements(tmp_path)):
+        case = await judgements.next_step("shop", "1")
+        assert (case.step, case.verdict) == (1, None)
 
 
 async def test_counts_come_from_prometheus(api, prometheus):

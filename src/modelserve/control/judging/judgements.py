@@ -46,6 +46,9 @@ class Judgement:
     at: float = 0.0
     """Unix seconds of the last look."""
     verdict: Verdict | None = None
+    """Of the last look; None where there was none since the last step."""
+    hard_failure: str = ""
+    """What the last look said of one; no evidence has it."""
 
     @property
     def terms(self) -> Terms:
@@ -170,7 +173,12 @@ def _add(case: Judgement, seen: Seen, now: float) -> Judgement:
     added = Increment(stable, candidate, seconds, seen.weight, case.step, seen.hard_failure)
     course, verdict = look(terms, course, added)
     return replace(
-        case, evidence=tokens.write(terms, course), totals=totals or case.totals, at=now, verdict=verdict
+        case,
+        evidence=tokens.write(terms, course),
+        totals=totals or case.totals,
+        at=now,
+        verdict=verdict,
+        hard_failure=seen.hard_failure,
     )
 
 
@@ -198,6 +206,7 @@ def _written(case: Judgement) -> str:
             "step": case.step,
             "totals": totals,
             "at": case.at,
+            "hard_failure": case.hard_failure,
         }
     )
 
@@ -208,15 +217,28 @@ def _read(file: Path) -> Judgement | None:
         told = json.loads(file.read_text("utf-8"))
         totals = told["totals"] and Totals(*(counts and (counts[0], counts[1]) for counts in told["totals"]))
         case = Judgement(
-            told["settings"], told["evidence"], told["version"], told["step"], totals, float(told["at"])
+            told["settings"],
+            told["evidence"],
+            told["version"],
+            told["step"],
+            totals,
+            float(told["at"]),
+            hard_failure=told.get("hard_failure", ""),
         )
-        terms = case.terms
-        course = tokens.read(terms, case.evidence)
-        return replace(case, verdict=look(terms, course, Increment(None, None, 0.0, step=course.step))[1])
+        return replace(case, verdict=_judged_again(case))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, ModelServeError):
         return None
+
+
+def _judged_again(case: Judgement) -> Verdict | None:
+    """The verdict of the last look, if that was at the present step."""
+    terms = case.terms
+    course = tokens.read(terms, case.evidence)
+    if case.step is not None and case.step != course.step:
+        return None
+    return look(terms, course, Increment(None, None, 0.0, None, course.step, case.hard_failure))[1]
 
 
 def counts_of(told: Any, arm: str) -> Counts | None:
