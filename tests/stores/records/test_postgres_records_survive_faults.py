@@ -47,16 +47,33 @@ def test_connections_that_the_server_cut_are_made_again(records, other):
     assert records.service("ner") == ({}, "ner-00001")
 
 
-def test_a_server_out_of_reach_is_unavailable_and_the_password_stays_secret():
-    url = f"postgresql://me:hunter2@127.0.0.1:{free_port()}/records"
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hunter2@127.0.0.1:{port}/db",
+        "postgresql://me@127.0.0.1:{port}/db?password=hunter2",
+        "postgresql:///db?host=127.0.0.1&port={port}&user=me&password=hunter2&sslpassword=hunter2",
+        "postgresql:///?host=127.0.0.1&port={port}&dbname=db&passfile=/home/me/hunter2",
+    ],
+)
+def test_a_server_out_of_reach_is_unavailable_and_the_password_stays_secret(url):
+    port = free_port()
 
     with pytest.raises(
-        Unavailable, match=r"postgresql://me:\*\*\*@127.+ can't be opened: .*refused"
+        Unavailable, match=rf"store postgresql://127\.0\.0\.1:{port}/db can't be opened: .*refused"
     ) as caught:
-        open_records(url)
+        open_records(url.format(port=port))
 
     assert "hunter2" not in str(caught.value)
     assert caught.value.retryable
+
+
+def test_a_password_that_the_driver_repeats_is_hidden():
+    with pytest.raises(Unavailable) as caught:
+        open_records("postgresql://127.0.0.1:1/db?sslpassword=hunter2&sslmode=hunter2")
+
+    assert "hunter2" not in str(caught.value)
+    assert "***" in str(caught.value)
 
 
 def test_a_database_that_is_not_there_is_named(postgres_url):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +20,8 @@ STATEMENT_TIMEOUT = 5000
 """Milliseconds for one statement, waiting for locks included."""
 
 _SCHEMA_LOCK = 0x6D6F64656C  # any number that all processes of one ModelServe agree on
+_SECRET = ("password", "sslpassword", "passfile")
+"""Parameters of a URL that are shown nowhere."""
 _CAUSES = {
     "28": "the user or the password is refused",
     "3D": "there is no such database on this server",
@@ -52,10 +56,11 @@ def open_postgres(url: URL, retention: Retention | None = None) -> SqlRecords:
         json_serializer=codec.dumps,
         hide_parameters=True,
     )
+    secrets = _secrets(url)
     dialect = Dialect(
-        place=f"the records store {url.render_as_string(hide_password=True)}",
+        place=f"the records store {_shown(url)}",
         insert=postgresql.insert,
-        explain=lambda error: _explain(error, url.password),
+        explain=lambda error: _explain(error, secrets),
         lock_schema=_lock_schema,
     )
     return SqlRecords(engine, dialect, retention)
@@ -65,10 +70,24 @@ def _lock_schema(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
 
 
-def _explain(error: DBAPIError, password: object) -> str:
+def _shown(url: URL) -> str:
+    """Where the store lies, and nothing else: anything may stand in the rest of the URL, passwords too."""
+    host, port, database = (
+        str(part or ",".join(url.normalized_query.get(name, ())))
+        for name, part in (("host", url.host), ("port", url.port), ("dbname", url.database))
+    )
+    return f"postgresql://{host}{port and ':'}{port}/{database}"
+
+
+def _secrets(url: URL) -> tuple[str, ...]:
+    given = (value for name in _SECRET for value in url.normalized_query.get(name, ()))
+    return tuple(str(secret) for secret in (url.password, *given) if secret)
+
+
+def _explain(error: DBAPIError, secrets: Sequence[str]) -> str:
     """The class of the SQLSTATE in words, then the server's own words; one out of reach has no state."""
     said = " ".join(str(error.orig).split())
-    if password:
-        said = said.replace(str(password), "***")
+    for secret in secrets:
+        said = said.replace(secret, "***")
     state = getattr(error.orig, "sqlstate", None) or ""
     return f"{_CAUSES.get(state[:2], 'the server can not be reached or failed')} ({said})"
