@@ -104,6 +104,13 @@ def test_not_if_it_is_cut_short(unpacked, tools):
         unpacked("p.tar.gz", tools.tar_gz(PACKAGE)[:-20])
 
 
+def test_not_if_its_names_go_on_without_end(unpacked):
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 1
+    with pytest.raises(InvalidSpec, match="damaged"):
+        unpacked("p.tar", (header.tobuf(tarfile.GNU_FORMAT) + bytes(512)) * 2000)
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("kind", ["tar_gz", "zipped"])
 def test_not_if_two_entries_have_one_name(unpacked, tools, kind):

@@ -34,6 +34,7 @@ _DAMAGED = (
     zlib.error,
     lzma.LZMAError,
     NotImplementedError,
+    RecursionError,
     UnicodeDecodeError,
     ValueError,
 )
