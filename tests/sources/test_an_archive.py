@@ -1,11 +1,15 @@
 """An archive is unpacked ..."""
 
+import errno
 import stat
 import tarfile
+import zipfile
+from unittest.mock import Mock
 
 import pytest
 
 from modelserve.errors import InvalidSpec
+from modelserve.sources.archives import unpack
 
 PACKAGE = {"config.json": b"{}", "onnx/model.onnx": b"weights" * 1000}
 
@@ -102,6 +106,22 @@ def test_only_if_it_is_one(unpacked, name, content):
 def test_not_if_it_is_cut_short(unpacked, tools):
     with pytest.raises(InvalidSpec, match="damaged"):
         unpacked("p.tar.gz", tools.tar_gz(PACKAGE)[:-20])
+
+
+def test_not_if_a_zip_with_bzip2_is_damaged(unpacked, tools):
+    archive = tools.zipped(PACKAGE, compress_type=zipfile.ZIP_BZIP2)
+    begin = archive.index(b"BZh") + 4
+    with pytest.raises(InvalidSpec, match="damaged"):
+        unpacked("p.zip", archive[:begin] + b"?" + archive[begin + 1 :])
+
+
+def test_not_while_the_disk_fails(tmp_path, tools, monkeypatch):
+    archive = tmp_path / "p.zip"
+    archive.write_bytes(tools.zipped(PACKAGE))
+    failing = Mock(side_effect=OSError(errno.EIO, "Input/output error"))
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        unpack(archive, archive.name, tmp_path / "unpacked", limit=1_000_000, most=10)
 
 
 def test_not_if_its_names_go_on_without_end(unpacked):

@@ -67,11 +67,21 @@ def _write(members: Iterator[Member], folder: Path, limit: int) -> None:
         target = folder / safe_name(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as file:
-            while block := content.read(BLOCK):
+            while block := _block(content):
                 left -= len(block)
                 if left < 0:
                     raise Refused(f"the archive holds more than {limit} bytes, the limit")
                 file.write(block)
+
+
+def _block(content: IO[bytes]) -> bytes:
+    """The next piece. bzip2 tells damage as an OSError, which has no number as those of the disk have."""
+    try:
+        return content.read(BLOCK)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise Refused(f"the archive is damaged ({error})") from error
 
 
 def _plain_tar(archive: Path, name: str, limit: int) -> Path:
