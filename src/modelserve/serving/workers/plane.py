@@ -120,7 +120,11 @@ class RemotePlane:
         self._known: dict[tuple[str, str | None], RemoteModel] = {}
         self.segments = Segments()
         """What the engine wants calls to be divided by."""
-        self.link = Link(path, self._known.clear, self._divide)
+        self.link = Link(path, self._forget, self._divide)
+
+    def _forget(self) -> None:
+        """An answer that is on its way is still put into the old place."""
+        self._known = {}
 
     def _divide(self, segments: list[messages.Head]) -> None:
         self.segments.ask(map(Segment.model_validate, segments))
@@ -130,10 +134,11 @@ class RemotePlane:
 
     async def model(self, name: str, version: str | None, deadline: float | None = None) -> RemoteModel:
         """Ask the engine who answers for these names; remembered until it says that this changed."""
-        if (known := self.find(name, version)) is not None:
-            return known
+        known = self._known
+        if (model := known.get((name, version))) is not None:
+            return model
         left = None if deadline is None else deadline - time.monotonic()
         head = {"do": "model", "model": name, "revision": version, "left": left}
         told, _ = await self.link.ask(head, [], deadline)
-        self._known[name, version] = model = RemoteModel(self.link, told["served"])
+        known[name, version] = model = RemoteModel(self.link, told["served"])
         return model
