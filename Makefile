@@ -19,9 +19,6 @@ DEV_EXTRAS := $(RUN_EXTRAS) --extra sklearn --extra xgboost --extra lightgbm --e
 CHECKOV      := 3.3.30
 CHECKOV_VENV := .venv-checkov
 
-# The demo and `make up` keep their files inside the clone.
-export MODELSERVE_HOME ?= $(CURDIR)/.modelserve
-
 .DEFAULT_GOAL := help
 .PHONY: help install tools demo up down test test-terraform faults fuzz check format bench bench-serving bench-judge proto train lock clean
 

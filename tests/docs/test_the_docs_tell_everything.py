@@ -92,6 +92,8 @@ def test_every_command_has_help_with_an_example():
     ]
     assert lacking == []
     assert [name for name, command in leaves() if not command.help] == []
+    groups = {name: c for name, c in typer.main.get_command(app).commands.items() if hasattr(c, "commands")}
+    assert [n for n, c in groups.items() if f"Example: modelserve {n}" not in (c.epilog or "")] == []
 
 
 def test_every_file_that_the_docs_point_to_is_there():

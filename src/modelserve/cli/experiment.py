@@ -24,7 +24,11 @@ POINTS_OF_PICTURE = 200
 SHOWN = 20
 """Problems that are listed one by one."""
 
-group = typer.Typer(help="Compare revisions by what people do with their answers.", no_args_is_help=True)
+group = typer.Typer(
+    help="Compare revisions by what people do with their answers.",
+    epilog="Example: modelserve experiment results tone",
+    no_args_is_help=True,
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -15,7 +15,11 @@ from modelserve.errors import InvalidInput, Unavailable
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-group = typer.Typer(help="The judge as a service of its own.", no_args_is_help=True)
+group = typer.Typer(
+    help="The judge as a service of its own.",
+    epilog="Example: modelserve judge serve --prometheus http://127.0.0.1:9090",
+    no_args_is_help=True,
+)
 
 
 def register(app: typer.Typer) -> None:

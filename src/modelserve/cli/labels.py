@@ -28,7 +28,11 @@ SHOWN = 20
 """Refused lines that people are shown; programs get a thousand."""
 TOLD = 1000
 
-group = typer.Typer(help="Tell what turned out to be true of requests.", no_args_is_help=True)
+group = typer.Typer(
+    help="Tell what turned out to be true of requests.",
+    epilog="Example: modelserve labels import labels.csv --service digits",
+    no_args_is_help=True,
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -32,6 +32,9 @@ from modelserve.errors import ModelServeError
 app = typer.Typer(
     name="modelserve",
     help="Serve AI models and roll out new versions of them by evidence.",
+    epilog="Example: modelserve deploy bert-ner --model ./bert-ner\n\n"
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no platform runs here; "
+    "rollout watch, rollout replay, bench and labels import have more.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

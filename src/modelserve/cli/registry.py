@@ -17,7 +17,11 @@ from modelserve.errors import InvalidInput
 
 MODELS = "/api/v1/registry/models"
 
-group = typer.Typer(help="Keep models under names, in versions that never change.", no_args_is_help=True)
+group = typer.Typer(
+    help="Keep models under names, in versions that never change.",
+    epilog="Example: modelserve registry list",
+    no_args_is_help=True,
+)
 
 Model = Annotated[str, typer.Argument(help="Name of the registered model.")]
 Alias = Annotated[str, typer.Argument(help="Such as champion or challenger.")]
@@ -32,7 +36,7 @@ def register(app: typer.Typer) -> None:
 )
 def add(
     model: Model,
-    uri: Annotated[str, typer.Argument(help="Folder of a package, a bare .onnx, or a model URI.")],
+    uri: Annotated[str, typer.Argument(help="Folder of a package, one model file, or a model URI.")],
     description: Annotated[str, typer.Option(help="What is special about this version.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="NAME=TEXT; may be given many times.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="NAME=NUMBER; may be given many times.")] = None,

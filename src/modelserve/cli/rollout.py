@@ -20,7 +20,11 @@ from modelserve.errors import NotFound
 NOT_PROMOTED = 5
 POLL = 0.5
 
-group = typer.Typer(help="Watch and steer how a new revision takes over.", no_args_is_help=True)
+group = typer.Typer(
+    help="Watch and steer how a new revision takes over.",
+    epilog="Example: modelserve rollout watch bert-ner",
+    no_args_is_help=True,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -122,7 +126,7 @@ def resume(name: NameArgument, as_json: AsJson = False) -> None:
 
 @group.command(epilog="Example: modelserve rollout promote bert-ner")
 def promote(name: NameArgument, as_json: AsJson = False) -> None:
-    """Give the candidate all traffic now, without waiting for evidence."""
+    """Give the candidate all traffic now, without waiting for evidence; in probation, end it."""
     _steer(name, Command.PROMOTE, as_json)
 
 
@@ -133,7 +137,8 @@ def abort(name: NameArgument, as_json: AsJson = False) -> None:
 
 
 def rollback(name: NameArgument, as_json: AsJson = False) -> None:
-    """Back to the earlier revision: one route flip while it is parked, no restart."""
+    """Back to the earlier revision: at once while it is parked, later after its servers have started. Ends a
+    rollout that is under way."""
     answer = client.control("POST", client.service_path(name) + "/rollback")
     emit(answer) if as_json else say(answer["message"])
 

@@ -47,7 +47,9 @@ def apply(
 
 def deploy(
     name: NameArgument,
-    model: Annotated[str, typer.Option("--model", help="Folder of a package, a bare .onnx, or a model URI.")],
+    model: Annotated[
+        str, typer.Option("--model", help="Folder of a package, one model file, or a model URI.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Give a service a new model, or create it, without a file. Everything else stays as it is."""
@@ -69,7 +71,9 @@ def delete(name: NameArgument, as_json: AsJson = False) -> None:
 def predict(
     name: NameArgument,
     text: Annotated[str | None, typer.Option("--text", help="Text for a text model.")] = None,
-    image: Annotated[Path | None, typer.Option("--image", help="PNG or JPEG for an image model.")] = None,
+    image: Annotated[
+        Path | None, typer.Option("--image", help="PNG, JPEG or WebP for an image model.")
+    ] = None,
     tensors: Annotated[
         Path | None, typer.Option("--json-file", help="An Open Inference Protocol v2 request; - for stdin.")
     ] = None,

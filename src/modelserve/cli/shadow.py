@@ -13,7 +13,11 @@ from modelserve.cli.services import NameArgument
 from modelserve.cli.shadow_view import report
 from modelserve.domain.differences import DifferenceKind
 
-group = typer.Typer(help="See what a new version answers before any client does.", no_args_is_help=True)
+group = typer.Typer(
+    help="See what a new version answers before any client does.",
+    epilog="Example: modelserve shadow diff bert-ner",
+    no_args_is_help=True,
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""The route table: the one description of traffic, rendered to Envoy here and to Istio on a cluster."""
+"""The route table: the one description of traffic, in words that are no proxy's own."""
 
 from __future__ import annotations
 
