@@ -74,7 +74,7 @@ def _healthy() -> list[Case]:
     half = {10: (half_within(720),), 100: speedy}
     begun = [
         Case(f"healthy, 0.1% errors, {rate}/s, first weight from traffic", errors(rate, 0.001, 0.001),
-             goals, from_traffic(rate), runs=rate / 200) for rate, goals in half.items()
+             SAFE + goals, from_traffic(rate), runs=rate / 100) for rate, goals in half.items()
     ]  # fmt: skip
     return [*usual, *wide, *begun]
 

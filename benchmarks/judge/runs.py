@@ -59,11 +59,12 @@ def _in_turns(queues: list[list[Task]]) -> list[Task]:
 
 
 def _tasks(case: Case, runs: int, seed: int) -> Iterator[Task]:
+    """The judge and the other tools take turns, too."""
     mine = max(LEAST, round(runs * case.runs))
-    yield from _chunks(case.name, JUDGE, seed, mine)
+    numbers = {JUDGE: mine}
     if case.others:
-        for who in others.OTHERS:
-            yield from _chunks(case.name, who, seed, max(LEAST, round(mine * OTHERS_PART)))
+        numbers |= dict.fromkeys(others.OTHERS, max(LEAST, round(mine * OTHERS_PART)))
+    yield from _in_turns([list(_chunks(case.name, who, seed, count)) for who, count in numbers.items()])
 
 
 def _chunks(name: str, who: str, seed: int, count: int) -> Iterator[Task]:
