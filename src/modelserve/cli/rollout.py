@@ -69,7 +69,7 @@ def _until_over(name: str, promoted: bool) -> Iterator[dict[str, Any]]:
     while True:
         view = _latest(name)
         if last is not None and view["id"] != last["id"]:
-            yield last | {"phase": "superseded", "done": True, "reason": f"superseded by {view['candidate']}"}
+            yield _end_of(name, last)
             return
         if view != last:
             yield view
@@ -77,6 +77,15 @@ def _until_over(name: str, promoted: bool) -> Iterator[dict[str, Any]]:
             return
         last = view
         time.sleep(POLL)
+
+
+def _end_of(name: str, last: dict[str, Any]) -> dict[str, Any]:
+    """How a rollout ended that another one has followed since it was seen last."""
+    found = client.control("GET", client.service_path(name) + "/rollouts")
+    ended = next((rollout for rollout in found if rollout["id"] == last["id"]), None)
+    if ended is None:
+        raise NotFound(f"{name} was deleted meanwhile, and with it the rollout of {last['candidate']}")
+    return {key: ended[key] for key in last}
 
 
 def _latest(name: str) -> dict[str, Any]:
