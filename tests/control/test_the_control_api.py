@@ -119,6 +119,7 @@ async def test_a_uri_that_can_not_be_followed_is_refused(api, uri):
     [
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": "http://[::1"},
         {"sec-fetch-site": "cross-site"},
         {"host": "evil.example:8080"},
         {"host": "127.0.0.1.evil.example"},

@@ -22,11 +22,18 @@ def foreign(method: str, headers: Mapping[str, str], hostnames: Sequence[str] = 
     if method in SAFE:
         return ""
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and not _is_of(origin, host):
         return f"Origin: got {origin[:80]!r}: a page of another site may not change anything here"
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return "Sec-Fetch-Site: a page of another site may not change anything here"
     return ""
+
+
+def _is_of(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def _is_this_machine(host: str, hostnames: Sequence[str]) -> bool:
