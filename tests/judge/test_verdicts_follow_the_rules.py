@@ -208,6 +208,24 @@ def test_a_latency_may_rise_by_its_share_or_by_a_least_increase_and_by_no_more(
     assert over * 2**0.1 > min(allowed, max(1.15 * bound, bound + least))
 
 
+def test_a_stable_beyond_the_last_bucket_does_not_silence_the_judge(policy, arm):
+    spec, rng = policy("all", judge={"warmUp": "0s"}), [40.0] * 8 + [0.02] * 392
+    evidence, _ = _repeat(spec, 1, Observation(1.0, 0.1, arm(400, 0, rng), arm(40, 0, rng[-40:])), STEP)
+    failing = Observation(1.0, 0.1, arm(400, 0, rng), arm(100, 100))
+    for stage in (STEP, Stage("shadow", 0.0, 0.1, 30, 30), Stage("probation", 1.0, 1.0, 30, 30)):
+        _, verdict = _repeat(spec, 4, failing, stage, evidence)
+        assert verdict.decision is Decision.ROLL_BACK
+
+
+@pytest.mark.parametrize("stable", [40.0, 31.0])
+def test_answers_slower_than_can_be_told_apart_are_not_shown_to_be_safe(policy, arm, stable):
+    """Half of stable's answers lie in the last buckets; all of the candidate's in the last one."""
+    spec = policy([{"metric": "latency_p50", "maxIncrease": "15%"}], judge={"warmUp": "0s"})
+    seen = Observation(1.0, 0.5, arm(100, 0, [0.1] * 49 + [stable] * 51), arm(100, 0, [60.0] * 100))
+    _, verdict = _repeat(spec, 40, seen, Stage("canary", 0.5, 1.0, 60, 60))
+    assert verdict.decision is not Decision.PROMOTE
+
+
 def test_every_step_tolerates_the_same_share_of_all_users(policy):
     rule = plan(policy()).rules[0]
     assert [rule.margin_for(w) for w in (0.01, 0.5, 1.0)] == pytest.approx([0.2, 0.004, 0.002])

@@ -59,8 +59,11 @@ class Allowance:
     seconds: float
 
     def above(self, limit: int) -> int:
-        """In buckets, rounded towards strictness; stable's limit is the lower bound of bucket ``limit``."""
-        bound = BOUNDS[limit - 1] if limit else 0.0
+        """In buckets, rounded towards strictness; stable's limit is the lower bound of bucket ``limit``.
+
+        That may lie past the last bucket: then nothing lies beyond it.
+        """
+        bound = BOUNDS[min(limit, len(BOUNDS)) - 1] if limit else 0.0
         return max(self.buckets, bisect_right(BOUNDS, bound + self.seconds) - limit)
 
 

@@ -3,13 +3,15 @@
 All limits and chances come from the stable arm's earlier answers, so they are predictable. A latency limit
 is a bucket bound: harm uses the one just above the quantile (at most ``1 - q`` of stable's answers lie
 beyond), safety the one just below (at least ``1 - q``), so that the buckets' width counts against neither
-promise. The candidate's limit lies the guardrail's margin higher.
+promise. The candidate's limit lies the guardrail's margin higher; for safety no higher than the last bucket,
+beyond which no answer could be seen, however slow.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelserve.domain.latency import BOUNDS
 from modelserve.domain.rollouts import ArmCounts
 from modelserve.judge.evidence import Recent
 from modelserve.judge.plan import Rule
@@ -87,6 +89,8 @@ def outlook(quantile: float | None, rule: Rule, past: View, above: bool) -> Outl
     if limit is None:
         return None
     shift = rule.allowance.above(limit)
+    if not above:
+        shift = min(shift, len(BOUNDS) - limit)
     return Outlook(limit, shift, past.slow_share(limit), past.slow_share(limit + shift))
 
 
