@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from modelserve.control import changes
+from modelserve.control import changes, reconcile
 from modelserve.domain.labels import Prediction
 from modelserve.domain.rollouts import Command, Phase
 from modelserve.domain.workloads import ReplicaPhase
@@ -163,6 +163,22 @@ async def test_rolls_back_a_candidate_that_crashes_again_and_again(serving, pack
     await serving.apply(packages[1])
     ended = await serving.until("m", "rolled back", limit=5)
     assert "model.onnx is damaged" in ended.reason
+
+
+async def test_rolls_a_crashing_candidate_back_even_where_judging_fails(serving, packages, monkeypatch):
+    await serving.apply(packages[1])
+    await serving.until("m", "canary")
+
+    def broken(*_):
+        raise IndexError("tuple index out of range")
+
+    monkeypatch.setattr(reconcile, "opinion", broken)
+    await serving.ticks(2)
+    assert "IndexError" in serving.platform.troubles["m"]
+    assert serving.platform.book.service("m").rollout.phase is Phase.CANARY
+    serving.launcher.put(NEW, ReplicaPhase.CRASH_LOOPING, "exit code 3")
+    ended = await serving.until("m", "rolled back", limit=5)
+    assert "exit code 3" in ended.reason
 
 
 async def test_rolls_back_a_candidate_that_stays_unready(serving, packages):

@@ -99,7 +99,7 @@ class Rejudging:
         try:
             stage = Stage(**look.stage)
             self.evidence, verdict = judge(self.record.spec, self.evidence, look.observation, stage)
-        except (InvalidInput, TypeError, ArithmeticError, ValueError) as error:
+        except (InvalidInput, ArithmeticError, LookupError, TypeError, ValueError) as error:
             self._found.append(("look", f"this judge can't judge it: {error}"))
             self.evidence = None
             return None

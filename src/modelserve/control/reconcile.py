@@ -99,9 +99,20 @@ def _readable(rollout: Rollout) -> Rollout:
 
 
 def decide(spec: RolloutSpec, rollout: Rollout, seen: Observation, now: float) -> tuple[Rollout, Verdict]:
-    """Ask the judge, and keep its evidence with the rollout."""
+    """Ask the judge, and keep its evidence with the rollout. A hard failure needs no judge: it counts even
+    where none can be asked."""
     if rollout.course is Phase.LOADING:
         return rollout, Verdict(Decision.CONTINUE, ("loading",))
+    try:
+        return _judged(spec, rollout, seen, now)
+    except Exception:
+        if not seen.hard_failure:
+            raise
+        log.exception("%s could not be judged; its hard failure counts all the same", rollout.candidate)
+        return rollout, Verdict(Decision.ROLL_BACK, (seen.hard_failure,), metric="hard_failure")
+
+
+def _judged(spec: RolloutSpec, rollout: Rollout, seen: Observation, now: float) -> tuple[Rollout, Verdict]:
     evidence = Evidence.load(rollout.evidence) if rollout.evidence else start(spec)
     evidence, verdict = opinion(spec, rollout, evidence, seen, now)
     return replace(rollout, evidence=evidence.dump()), verdict
