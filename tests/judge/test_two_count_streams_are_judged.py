@@ -33,6 +33,13 @@ def test_a_good_candidate_is_promoted_and_told_how_many_requests_are_needed_befo
     assert judge.verdict.requests < 1000
 
 
+def test_it_may_take_as_long_as_it_takes():
+    judge = Judge(max_increase="1%")
+    for _ in range(7):
+        assert judge.update((10, 0), (10, 0), seconds=86400).decision == "continue"
+    assert judge.update((10**6, 10), (10**6, 10)).decision == "promote"
+
+
 def test_a_small_step_needs_fewer_requests_than_everything():
     def requests(steps):
         judge = Judge(steps=steps)

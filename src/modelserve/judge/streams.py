@@ -55,7 +55,10 @@ class Terms(Section):
 
     @property
     def spec(self) -> RolloutSpec:
-        """As the judge reads it; the last comparison is made from whatever weight comes before 100%."""
+        """As the judge reads it; the last comparison is made from whatever weight comes before 100%.
+
+        There is no deadline: whoever asks knows when to stop.
+        """
         errors = Guardrail(
             metric=Metric.ERROR_RATE, max_increase=_text(self.max_increase), max_ratio=self.max_ratio
         )
@@ -64,7 +67,7 @@ class Terms(Section):
             false_promotion=_text(self.false_promotion),
             guardrails=(errors,),
             warm_up="0s",
-        )
+        ).model_copy(update={"deadline": math.inf})
         steps = self.steps if len(self.steps) > 1 else (0.5, 1.0)
         canary = Canary(steps=tuple(map(_text, steps))).model_copy(update={"min_step": self.min_step})
         return RolloutSpec(shadow=None, canary=canary, judge=promise)
