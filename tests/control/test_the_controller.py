@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from modelserve.control import changes, reconcile
+from modelserve.decision import stage
 from modelserve.domain.labels import Prediction
-from modelserve.domain.rollouts import Command, Phase
+from modelserve.domain.rollouts import Command, Decision, Phase, Verdict
 from modelserve.domain.workloads import ReplicaPhase
 from modelserve.errors import Conflict, InvalidPackage, NotFound, Unavailable
+from modelserve.rollout import candidate_weight
 
 OLD, NEW = "m-00001", "m-00002"
 
@@ -179,6 +181,22 @@ async def test_rolls_a_crashing_candidate_back_even_where_judging_fails(serving,
     serving.launcher.put(NEW, ReplicaPhase.CRASH_LOOPING, "exit code 3")
     ended = await serving.until("m", "rolled back", limit=5)
     assert "exit code 3" in ended.reason
+
+
+@pytest.mark.parametrize("rate", [30, 60, 90, 120, 300, 600])
+async def test_judges_the_shadow_by_the_weight_that_it_goes_on_with(serving, packages, monkeypatch, rate):
+    judged = []
+
+    def promoting(spec, rollout, evidence, seen, now):
+        judged.append(stage(spec, rollout, now).next_weight)
+        decision = Decision.PROMOTE if seen.stable else Decision.CONTINUE
+        return evidence, Verdict(decision, ("as told",))
+
+    monkeypatch.setattr(reconcile, "opinion", promoting)
+    serving.traffic.rate = rate
+    await serving.apply(packages[1], rules={})
+    begun = await serving.until("m", "canary")
+    assert candidate_weight(serving.platform.book.service("m").policy, begun) == judged[-1]
 
 
 async def test_rolls_back_a_candidate_that_stays_unready(serving, packages):

@@ -127,3 +127,25 @@ def test_evidence_survives_a_restart_to_the_last_bit():
     again = Evidence.load(evidence.dump())
     assert again == evidence
     assert repr(again.families[0].labelled.whole.n) == repr(evidence.families[0].labelled.whole.n)
+
+
+def test_more_of_it_where_the_canary_begins_with_more():
+    """At 10 requests per second it begins with 20 %; evidence for less does not suffice there."""
+    spec = _spec({"metric": "accuracy", "maxDecrease": "2%", "required": True})
+    few = LabelledPairs(both_right=27, stable_right=3, candidate_right=1, both_wrong=1)
+    ends = [
+        judge(spec, start(spec), _seen({"accuracy": few}), Stage("shadow", 0.0, weight, 9, 9))[1]
+        for weight in (0.01, 0.2)
+    ]
+    assert [end.decision for end in ends] == [Decision.PROMOTE, Decision.CONTINUE]
+
+
+def test_as_much_for_every_weight_while_the_shadow_can_not_know_where_the_canary_begins():
+    spec = _spec()
+    seen, known = _seen({"accuracy": ALIKE}), []
+    for weight in (0.01, 0.2):
+        evidence = start(spec)
+        for _ in range(5):
+            evidence, _ = judge(spec, evidence, seen, Stage("shadow", 0.0, weight, 9, 9))
+        known.append(evidence)
+    assert known[0] == known[1]

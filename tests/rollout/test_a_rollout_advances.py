@@ -175,7 +175,7 @@ def test_nothing_moves_a_finished_rollout():
 
 
 def test_the_next_weight_is_the_one_a_promotion_would_give():
-    weights = [next_weight(SPEC, started(phase=Phase.CANARY, step=step)) for step in (-1, 0, 1, 2)]
+    weights = [next_weight(SPEC, started(phase=Phase.CANARY, step=step), 110.0) for step in (-1, 0, 1, 2)]
     assert weights == [0.1, 0.5, 1.0, 1.0]
 
 
@@ -211,3 +211,13 @@ def test_a_traffic_that_is_measured_in_the_shadow_counts_too():
     spec = MEASURED.model_copy(update={"shadow": SPEC.shadow})
     shadow = started(phase=Phase.SHADOW, totals={"stable_requests": 3000})
     assert candidate_weight(spec, step(shadow, Decision.PROMOTE, now=110.0, spec=spec)) == 0.01
+
+
+@pytest.mark.parametrize("rate", [0, 5, 20, 100, 200, 5000])
+def test_from_the_shadow_the_next_weight_is_the_one_that_its_traffic_leads_to(rate):
+    spec = MEASURED.model_copy(update={"shadow": SPEC.shadow})
+    shadow = started(phase=Phase.SHADOW, totals={"stable_requests": 10 * rate})
+    after, transition = advance(spec, shadow, SEEN, verdict(Decision.PROMOTE), 110.0)
+    assert next_weight(spec, shadow, 110.0) == candidate_weight(spec, after)
+    assert transition is not None
+    assert transition.reason.startswith(f"evidence suffices for {candidate_weight(spec, after):.0%};")

@@ -79,12 +79,12 @@ async def follow(platform: Platform, name: str) -> None:
             spec.shadow,
             service.repeats,
         )
-        before = replace(rollout, cursor=cursor)
+        before = add_up(replace(rollout, cursor=cursor), seen)
         rollout, verdict = decide(spec, before, seen, now)
         looking = before.course is not Phase.LOADING
         look = look_at(before, stage(spec, before, now), seen, verdict, now) if looking else None
         seen = replace(seen, candidate_ready=seen.candidate_ready and platform.in_force)
-        rollout, transition = advance(spec, add_up(rollout, seen), seen, verdict, now)
+        rollout, transition = advance(spec, rollout, seen, verdict, now)
         saved = written(look, before, rollout, transition, service.rules)
         await platform.book.save(service, *saved)
 

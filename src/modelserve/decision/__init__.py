@@ -31,7 +31,7 @@ def stage(spec: RolloutSpec, rollout: Rollout, now: float) -> Stage:
     return Stage(
         kind=_KINDS.get(rollout.course, "canary"),
         weight=candidate_weight(spec, rollout),
-        next_weight=next_weight(spec, rollout),
+        next_weight=next_weight(spec, rollout, now),
         elapsed_in_stage=now - rollout.entered,
         elapsed=now - rollout.started,
     )

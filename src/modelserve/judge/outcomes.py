@@ -137,8 +137,7 @@ def _see(part: Part, rule: Rule, made: Plan, seen: Outcome, stage: Stage) -> Par
 def _cleared(part: Part, rule: Rule, made: Plan, views: tuple[View, View, View], stage: Stage) -> Safety:
     if stage.kind == "probation":
         return part.safety
-    ahead = made.weights[made.step(stage.next_weight) :]
-    return safety.compare(part.safety, rule, ahead, *views)
+    return safety.compare(part.safety, rule, made.ahead(stage), *views)
 
 
 def _view(seen: Trials) -> View:

@@ -19,6 +19,7 @@ from math import floor, inf, log, log2
 from modelserve.domain.guardrails import Guardrail, Kind, Metric
 from modelserve.domain.latency import BOUNDS, BUCKETS_PER_DOUBLING
 from modelserve.domain.services import OnDisagreement, RolloutSpec
+from modelserve.judge.stage import Stage
 
 ERROR_ODDS = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 500.0)
 LATENCY_ODDS = (1.15, 1.4, 2.0, 3.5, 8.0)
@@ -139,6 +140,10 @@ class Plan:
         """Index into ``weights`` of the smallest one that is not below ``next_weight``."""
         reached = (i for i, weight in enumerate(self.weights) if weight >= next_weight - 1e-9)
         return next(reached, len(self.weights) - 1)
+
+    def ahead(self, stage: Stage) -> tuple[float, ...]:
+        """The weights that may still follow; from the shadow all, since traffic tells where to begin."""
+        return self.weights if stage.kind == "shadow" else self.weights[self.step(stage.next_weight) :]
 
 
 @lru_cache(maxsize=64)

@@ -96,7 +96,7 @@ def _tracks(evidence: Evidence, made: Plan, seen: Observation, stage: Stage) -> 
     past, stable, candidate = View.of(evidence.stable), View.of(seen.stable), View.of(seen.candidate)
     if stage.kind == "shadow":
         candidate = View(candidate.requests, candidate.failures, UNSEEN.slow)
-    ahead = made.weights[made.step(stage.next_weight) :]
+    ahead = made.ahead(stage)
     tracks = []
     for track, rule in zip(evidence.tracks, made.rules, strict=True):
         if stage.kind == "probation":

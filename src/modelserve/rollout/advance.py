@@ -80,7 +80,7 @@ def _go_on(spec: RolloutSpec, rollout: Rollout, verdict: Verdict, now: float) ->
         return _probation_over(spec, rollout, verdict, now)
     if verdict.decision is not Decision.PROMOTE:
         return rollout, None
-    target = format_percent(next_weight(spec, rollout))
+    target = format_percent(next_weight(spec, rollout, now))
     reason = "; ".join((f"evidence suffices for {target}", *verdict.reasons))
     return forward(spec, rollout, reason, now, verdict)
 

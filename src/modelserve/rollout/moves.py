@@ -7,7 +7,7 @@ from typing import Any
 
 from modelserve.domain.rollouts import Phase, Rollout, Transition, Verdict
 from modelserve.domain.services import RolloutSpec
-from modelserve.rollout.weights import candidate_weight, first_step
+from modelserve.rollout.weights import candidate_weight, next_step
 
 Move = tuple[Rollout, Transition | None]
 
@@ -44,7 +44,7 @@ def forward(spec: RolloutSpec, rollout: Rollout, reason: str, now: float, verdic
         return promoted(spec, rollout, reason, now, verdict)
     if rollout.course is Phase.LOADING and spec.shadow is not None:
         return move(spec, rollout, Phase.SHADOW, reason, now, verdict)
-    step = rollout.step + 1 if rollout.step >= 0 else first_step(spec, rollout, now)
+    step = next_step(spec, rollout, now)
     if step < len(ladder) and ladder[step] < 1.0:
         return move(spec, rollout, Phase.CANARY, reason, now, verdict, step=step)
     return promoted(spec, rollout, reason, now, verdict)

@@ -24,12 +24,17 @@ def candidate_weight(spec: RolloutSpec, rollout: Rollout) -> float:
             return 0.0
 
 
-def next_weight(spec: RolloutSpec, rollout: Rollout) -> float:
+def next_weight(spec: RolloutSpec, rollout: Rollout, now: float) -> float:
     """The share that a promote verdict would lead to, in 0..1."""
     if rollout.course is Phase.PROBATION:
         return 1.0
     ladder = spec.canary.ladder
-    return ladder[min(rollout.step + 1, len(ladder) - 1)]
+    return ladder[min(next_step(spec, rollout, now), len(ladder) - 1)]
+
+
+def next_step(spec: RolloutSpec, rollout: Rollout, now: float) -> int:
+    """Index of the weight that follows; past the ladder's end after its last."""
+    return rollout.step + 1 if rollout.step >= 0 else first_step(spec, rollout, now)
 
 
 def first_step(spec: RolloutSpec, rollout: Rollout, now: float) -> int:
