@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from math import comb, exp
 from typing import Any
 
 import numpy as np
@@ -76,12 +77,30 @@ def test_required_labels_are_waited_for(policy):
     assert verdict.decision is Decision.PROMOTE
 
 
-def test_outcomes_of_one_arm_wait_for_the_other(policy):
-    spec = policy([ERRORS, ACCURACY])
-    apart = [told("accuracy", (50, 15), None), told("accuracy", None, (50, 5))]
-    evidence, _ = run(spec, *apart)
-    together, _ = run(spec, seen(), told("accuracy", (50, 15), (50, 5)))
-    assert evidence.families[0].parts[0].harm == together.families[0].parts[0].harm
+@pytest.mark.parametrize("stable_first", [False, True])
+def test_outcomes_of_one_arm_wait_for_the_other(policy, stable_first):
+    spec = policy([ERRORS, ACCURACY | {"required": True}])
+    apart = [told("accuracy", (50, 15), None), told("accuracy", None, (50, 9))]
+    evidence, _ = run(spec, *(reversed(apart) if stable_first else apart))
+    together, _ = run(spec, seen(), told("accuracy", (50, 15), (50, 9)))
+    assert evidence.families[0].parts == together.families[0].parts
+
+
+@pytest.mark.parametrize(
+    ("decrease", "m", "n", "chance"), [("5%", 20, 10, 0.3), ("0.5%", 40, 10, 0.3), ("1%", 20, 1, 0.1)]
+)
+def test_evidence_is_fair_when_stables_outcomes_come_first(policy, decrease, m, n, chance):
+    """The largest expectation while the candidate is within its margin, by exact enumeration, is 1."""
+    spec = policy([ERRORS, ACCURACY | {"maxDecrease": decrease}])
+    worse, expected = chance + float(decrease.rstrip("%")) / 100, 0.0
+    for g in range(m + 1):
+        waiting, _ = judge(spec, start(spec), told("accuracy", None, (m, g)), STEP)
+        for f in range(n + 1):
+            evidence, _ = judge(spec, waiting, told("accuracy", (n, f), None), STEP)
+            weight = comb(n, f) * worse**f * (1 - worse) ** (n - f)
+            weight *= comb(m, g) * chance**g * (1 - chance) ** (m - g)
+            expected += weight * exp(evidence.families[0].parts[0].harm.wealth.log)
+    assert 0.8 < expected <= 1 + 1e-9
 
 
 def test_what_was_not_seen_changes_no_evidence(policy):

@@ -19,7 +19,7 @@ from modelserve.statistics.histograms import remember
 from modelserve.statistics.pairs import Bets, Discordance
 from modelserve.statistics.wealth import Wealth
 
-VERSION = 3
+VERSION = 4
 SPLIT_ODDS = (1.6, 2.5, 10.0)
 FIRST_HARM_STAKE = 0.9
 """Most faults show at once; a late one waits for e-values ten times larger, which a bad minute gives."""
@@ -121,7 +121,7 @@ class Part:
     harm: Harm
     safety: Safety
     past: Recent = Recent()
-    """Fading memory of stable's outcomes."""
+    """Fading memory of stable's outcomes that were compared; those that wait are not in it."""
     whole: Sums = Sums()
     waiting: Sums = Sums()
     """Outcomes of one arm that wait for the first of the other: a comparison needs both."""

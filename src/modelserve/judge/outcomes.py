@@ -2,7 +2,8 @@
 
 An outcome is worth 0 (good) to 1 (bad), and an observation brings how many there were of each arm and their
 sum. One comparison needs both arms: what came of one arm alone waits for the first of the other. That is no
-peeking, since it depends on when outcomes come, not on what they are.
+peeking, since it depends on when outcomes come, not on what they are. What waits is not yet learnt from, so
+what is expected of it stays predictable.
 
 *Parts.* A guardrail with a segment tests each part by itself. Parts take their place as they appear, and the
 j-th gets 1/(j(j+1)) of the guardrail's budget: whatever there is to come, the weights sum to 1, so the mean
@@ -109,16 +110,15 @@ def _any(seen: Outcome) -> bool:
 
 
 def _see(part: Part, rule: Rule, made: Plan, seen: Outcome, stage: Stage) -> Part:
-    """The past is extended last, so that what is expected stays predictable."""
+    """The past is extended last, by what was compared, so that what is expected stays predictable."""
     candidate, stable = seen.candidate or _NONE, seen.stable or _NONE
     both = part.waiting.add(candidate, stable)
-    past = part.past.add_outcomes(stable)
     whole = part.whole.add(candidate, stable)
     if stage.kind == "probation" and not stable.n:
         watched = harm.watch(part.harm, rule, _view(candidate), View.of(part.past), part.whole)
         return replace(part, harm=watched, whole=whole)
     if not both.candidate or not both.stable:
-        return replace(part, past=past, whole=whole, waiting=both)
+        return replace(part, whole=whole, waiting=both)
     views = (
         View(both.stable, both.stable_failures, UNSEEN.slow),
         View(both.candidate, both.candidate_failures, UNSEEN.slow),
@@ -128,7 +128,7 @@ def _see(part: Part, rule: Rule, made: Plan, seen: Outcome, stage: Stage) -> Par
         part,
         harm=harm.compare(part.harm, rule, *views),
         safety=_cleared(part, rule, made, views, stage),
-        past=past,
+        past=part.past.add_outcomes(Trials(both.stable, both.stable_failures)),
         whole=whole,
         waiting=Sums(),
     )
