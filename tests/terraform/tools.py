@@ -32,6 +32,7 @@ LACKS: dict[str, dict[str, str]] = {
         "aws_budgets_budget.this": "count = 0",
     },
     "cluster": {
+        "aws_eks_addon.first": "for_each = {}",
         "aws_eks_addon.this": "for_each = {}",
         "aws_eks_access_entry.this": "for_each = {}",
         "aws_eks_access_policy_association.this": "for_each = {}",

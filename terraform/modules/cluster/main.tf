@@ -4,6 +4,9 @@ data "aws_partition" "current" {}
 
 locals {
   policy = "arn:${data.aws_partition.current.partition}:iam::aws:policy"
+
+  # Without a network no node is Ready, and a node group with no node Ready is never made.
+  before_nodes = ["eks-pod-identity-agent", "kube-proxy", "vpc-cni"]
 }
 
 data "aws_iam_policy_document" "cluster_trust" {
@@ -94,8 +97,20 @@ resource "aws_eks_access_policy_association" "this" {
   }
 }
 
+resource "aws_eks_addon" "first" {
+  for_each = { for addon, told in var.addons : addon => told if contains(local.before_nodes, addon) }
+
+  cluster_name                = aws_eks_cluster.this.name
+  addon_name                  = each.key
+  addon_version               = each.value.version
+  configuration_values        = each.value.configuration
+  service_account_role_arn    = lookup(var.addon_role_arns, each.key, null)
+  resolve_conflicts_on_create = "OVERWRITE"
+  resolve_conflicts_on_update = "PRESERVE"
+}
+
 resource "aws_eks_addon" "this" {
-  for_each = var.addons
+  for_each = { for addon, told in var.addons : addon => told if !contains(local.before_nodes, addon) }
 
   cluster_name                = aws_eks_cluster.this.name
   addon_name                  = each.key

@@ -73,12 +73,12 @@ run "defaults" {
   }
 
   assert {
-    condition     = toset(keys(aws_eks_addon.this)) == toset(["vpc-cni", "coredns", "kube-proxy", "aws-ebs-csi-driver", "eks-pod-identity-agent"])
-    error_message = "Five add-ons."
+    condition     = keys(aws_eks_addon.first) == ["eks-pod-identity-agent", "kube-proxy", "vpc-cni"] && keys(aws_eks_addon.this) == ["aws-ebs-csi-driver", "coredns"]
+    error_message = "Three add-ons that nodes need, two that need nodes."
   }
 
   assert {
-    condition     = jsondecode(aws_eks_addon.this["vpc-cni"].configuration_values).enableNetworkPolicy == "true"
+    condition     = jsondecode(aws_eks_addon.first["vpc-cni"].configuration_values).enableNetworkPolicy == "true"
     error_message = "Network policies are enforced."
   }
 
