@@ -18,8 +18,10 @@ NO_RESOURCE = {
     "ecr:GetAuthorizationToken",
     "elasticloadbalancing:Describe",
     "secretsmanager:GetRandomPassword",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
 }
-"""Calls that AWS lets nobody bound to a resource (Service Authorization Reference); all of them only look."""
+"""Calls that AWS lets nobody bound to a resource (Service Authorization Reference); they look, or trace."""
 
 
 def statements(document: str) -> Iterator[dict[str, Any]]:

@@ -25,3 +25,9 @@ def test_nodes_wait_for_their_network(planned: Planned) -> None:
 
 def test_other_add_ons_wait_for_nodes(planned: Planned) -> None:
     assert resource(planned, "cluster", "aws_eks_addon.this")["depends_on"] == ["aws_eks_node_group.this"]
+
+
+def test_the_function_that_rotates_waits_for_its_rights(planned: Planned) -> None:
+    """Lambda looks at once whether the role may write traces."""
+    function = resource(planned, "secrets", "aws_lambda_function.rotate")
+    assert "aws_iam_role_policy.rotate" in function["depends_on"]

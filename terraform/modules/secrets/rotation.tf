@@ -47,6 +47,13 @@ data "aws_iam_policy_document" "rotate" {
     resources = ["*"] # the call has no resource
   }
 
+  # Lambda refuses to make a traced function whose role can't write traces.
+  statement {
+    sid       = "Trace"
+    actions   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+    resources = ["*"] # these calls have no resource
+  }
+
   statement {
     sid       = "UseTheKey"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -89,7 +96,7 @@ resource "aws_lambda_function" "rotate" {
     mode = "Active"
   }
 
-  depends_on = [aws_cloudwatch_log_group.rotate]
+  depends_on = [aws_cloudwatch_log_group.rotate, aws_iam_role_policy.rotate]
 }
 
 resource "aws_lambda_permission" "rotate" {

@@ -45,9 +45,14 @@ variable "recovery_days" {
 }
 
 variable "reserved_concurrency" {
-  description = "Rotations at the same time; -1 takes nothing from the account's own limit."
+  description = "Rotations at the same time, taken from the account's own limit, of which a new account has none to give; -1 takes nothing."
   type        = number
-  default     = 2
+  default     = -1
+
+  validation {
+    condition     = var.reserved_concurrency == -1 || var.reserved_concurrency >= 1
+    error_message = "reserved_concurrency: -1, or at least 1; with 0 nothing rotates."
+  }
 }
 
 variable "log_retention_days" {

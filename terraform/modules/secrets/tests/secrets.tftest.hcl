@@ -25,6 +25,41 @@ run "defaults" {
     condition     = aws_lambda_function.rotate.source_code_hash == filebase64sha256("rotation/rotate.zip")
     error_message = "What rotates is what lies here."
   }
+
+  assert {
+    condition = aws_lambda_function.rotate.tracing_config[0].mode == "Active" && anytrue([
+      for statement in data.aws_iam_policy_document.rotate.statement : toset(statement.actions) == toset(["xray:PutTelemetryRecords", "xray:PutTraceSegments"])
+    ])
+    error_message = "What is traced may write its traces."
+  }
+
+  assert {
+    condition     = aws_lambda_function.rotate.reserved_concurrent_executions == -1
+    error_message = "A new account has no concurrency to give away."
+  }
+}
+
+run "a_share_of_its_own" {
+  command = plan
+
+  variables {
+    reserved_concurrency = 2
+  }
+
+  assert {
+    condition     = aws_lambda_function.rotate.reserved_concurrent_executions == 2
+    error_message = "As told."
+  }
+}
+
+run "a_share_of_nothing_is_refused" {
+  command = plan
+
+  variables {
+    reserved_concurrency = 0
+  }
+
+  expect_failures = [var.reserved_concurrency]
 }
 
 run "a_rotation_every_two_years_is_refused" {
