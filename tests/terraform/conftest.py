@@ -53,10 +53,13 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class Applied:
-    """``dev`` as Terraform made it, and as it is seen from outside."""
+    """``dev`` as Terraform made it, and as it is seen from outside.
 
-    def __init__(self, workspace: Workspace, url: str) -> None:
-        self.workspace, self._url = workspace, url
+    ``before`` is how it was with a certificate alone.
+    """
+
+    def __init__(self, workspace: Workspace, url: str, before: Applied | None = None) -> None:
+        self.workspace, self._url, self.before = workspace, url, before
         shown = json.loads(workspace.run("environments/dev", "show", "-json").stdout)
         self.resources = list(resources(shown["values"]["root_module"]))
         self.outputs = {name: each["value"] for name, each in shown["values"]["outputs"].items()}
@@ -76,7 +79,7 @@ class Applied:
         return [each["values"] for each in self.resources if each["type"] == kind]
 
 
-def _apply(space: Workspace, told: tuple[str, ...]) -> None:
+def _apply(space: Workspace, *told: str) -> None:
     """Once more if moto answers one of a few hundred calls at once with a 500, as people do on AWS."""
     apply = ("apply", "-auto-approve", "-parallelism=6", *told)
     first = space.run("environments/dev", *apply, check=False)
@@ -94,8 +97,10 @@ def applied(tmp_path_factory: pytest.TempPathFactory, aws: str) -> Iterator[Appl
     leave_out_what_moto_lacks(space.path)
     space.init("environments/dev")
     told = (f"-var=domain={DOMAIN}", "-var=max_retries=2", "-var=cache=null", "-input=false", "-no-color")
-    _apply(space, told)
-    yield Applied(space, aws)
+    _apply(space, "-target=module.platform.module.edge.aws_acm_certificate.this", *told)
+    before = Applied(space, aws)
+    _apply(space, *told)
+    yield Applied(space, aws, before)
     space.run("environments/dev", "destroy", "-auto-approve", *told)
     left = json.loads(space.run("environments/dev", "show", "-json").stdout)
     assert not left.get("values"), "destroy leaves nothing behind"

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from tests.terraform.conftest import Applied
+from tests.terraform.conftest import DOMAIN, Applied
 
 NAME = "modelserve-dev"
 
@@ -149,6 +149,21 @@ def test_sends_http_on_to_https(applied: Applied) -> None:
     by_port = {each["Port"]: each for each in listeners}
     assert by_port[80]["DefaultActions"][0]["RedirectConfig"]["Protocol"] == "HTTPS"
     assert by_port[443]["SslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2")
+
+
+def test_says_how_the_domain_is_proven_before_it_makes_anything_else(applied: Applied) -> None:
+    assert applied.before
+    assert [each["type"] for each in applied.before.resources] == ["aws_acm_certificate"]
+    (proof,) = applied.before.outputs["certificate_proof"]
+    assert proof["type"] == "CNAME"
+    assert proof["name"].rstrip(".").endswith(DOMAIN)
+
+
+def test_answers_with_a_certificate_that_is_proven(applied: Applied) -> None:
+    (certificate,) = applied.client("acm").list_certificates(CertificateStatuses=["ISSUED"])[
+        "CertificateSummaryList"
+    ]
+    assert certificate["DomainName"] == DOMAIN
 
 
 def test_has_images_whose_tags_never_move(applied: Applied) -> None:

@@ -31,3 +31,9 @@ def test_the_function_that_rotates_waits_for_its_rights(planned: Planned) -> Non
     """Lambda looks at once whether the role may write traces."""
     function = resource(planned, "secrets", "aws_lambda_function.rotate")
     assert "aws_iam_role_policy.rotate" in function["depends_on"]
+
+
+def test_https_waits_until_the_domain_is_proven(planned: Planned) -> None:
+    """A load balancer takes no certificate that is still to be proven."""
+    certificate = resource(planned, "edge", "aws_lb_listener.https")["expressions"]["certificate_arn"]
+    assert certificate["references"][0] == "aws_acm_certificate_validation.this.certificate_arn"

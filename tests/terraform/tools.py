@@ -135,7 +135,7 @@ def leave_out_what_moto_lacks(path: Path) -> None:
 def local_aws(folder: Path) -> Iterator[str]:
     """moto's server on a free port; gives its URL."""
     port = free_port()
-    environment = os.environ | {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
+    environment = os.environ | {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "MOTO_ACM_VALIDATION_WAIT": "0"}
     with (folder / "moto.log").open("w") as log:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

@@ -1,5 +1,5 @@
 # The certificate, and with a zone of Route 53 its proof and the name itself. Without one, who runs the DNS
-# enters what the output `certificate_proof` says.
+# enters what the output `certificate_proof` says, for which all that needs the certificate waits.
 
 resource "aws_acm_certificate" "this" {
   domain_name       = var.domain
@@ -24,10 +24,8 @@ resource "aws_route53_record" "proof" {
 }
 
 resource "aws_acm_certificate_validation" "this" {
-  count = var.zone_id == null ? 0 : 1
-
   certificate_arn         = aws_acm_certificate.this.arn
-  validation_record_fqdns = [for record in aws_route53_record.proof : record.fqdn]
+  validation_record_fqdns = var.zone_id == null ? null : [for record in aws_route53_record.proof : record.fqdn]
 }
 
 resource "aws_route53_record" "this" {

@@ -41,6 +41,11 @@ run "defaults" {
     condition     = length(aws_route53_record.this) == 0 && length(aws_ec2_client_vpn_endpoint.this) == 0
     error_message = "No zone, no name; no VPN unless asked for."
   }
+
+  assert {
+    condition     = length(aws_route53_record.proof) == 0 && aws_acm_certificate_validation.this.validation_record_fqdns == null
+    error_message = "Without a zone it waits until somebody else has proven the domain."
+  }
 }
 
 run "with_a_zone" {
@@ -65,7 +70,7 @@ run "with_a_zone" {
   }
 
   assert {
-    condition     = aws_route53_record.proof["models.example.com"].type == "CNAME" && length(aws_acm_certificate_validation.this) == 1
+    condition     = aws_route53_record.proof["models.example.com"].type == "CNAME" && length(aws_acm_certificate_validation.this.validation_record_fqdns) == 1
     error_message = "The certificate is proven by a record."
   }
 
