@@ -22,6 +22,7 @@ from tests.terraform.tools import (
 )
 
 DOMAIN = "models.example.com"
+CI = {"repository": "acme/models", "subjects": ["environment:test"]}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,6 +53,17 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+def client(url: str, service: str) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=url,
+        region_name="eu-central-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
+    )
+
+
 class Applied:
     """``dev`` as Terraform made it, and as it is seen from outside.
 
@@ -65,14 +77,7 @@ class Applied:
         self.outputs = {name: each["value"] for name, each in shown["values"]["outputs"].items()}
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self._url,
-            region_name="eu-central-1",
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-            config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
-        )
+        return client(self._url, service)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The values of all resources of a kind."""
@@ -96,7 +101,8 @@ def applied(tmp_path_factory: pytest.TempPathFactory, aws: str) -> Iterator[Appl
     space = workspace(tmp_path_factory.mktemp("applied"), AWS_ENDPOINT_URL=aws)
     leave_out_what_moto_lacks(space.path)
     space.init("environments/dev")
-    told = (f"-var=domain={DOMAIN}", "-var=max_retries=2", "-var=cache=null", "-input=false", "-no-color")
+    variables = (f"domain={DOMAIN}", "max_retries=2", "cache=null", "owns_account=true")
+    told = ("-input=false", "-no-color", *(f"-var={each}" for each in variables))
     _apply(space, "-target=module.platform.module.edge.aws_acm_certificate.this", *told)
     before = Applied(space, aws)
     _apply(space, *told)
@@ -108,14 +114,22 @@ def applied(tmp_path_factory: pytest.TempPathFactory, aws: str) -> Iterator[Appl
 
 @pytest.fixture(scope="session")
 def planned(tmp_path_factory: pytest.TempPathFactory, aws: str) -> Callable[[str], dict[str, Any]]:
-    """``planned("prod")``: the plan of a whole environment, as JSON; nothing is left out."""
+    """``planned("prod")``: the plan of a whole environment, as JSON; nothing is left out.
+
+    The account is one in which CI is known already, as where another environment owns it.
+    """
+    client(aws, "iam").create_open_id_connect_provider(
+        Url="https://token.actions.githubusercontent.com", ClientIDList=["sts.amazonaws.com"]
+    )
     space = workspace(tmp_path_factory.mktemp("planned"), AWS_ENDPOINT_URL=aws)
     known: dict[str, dict[str, Any]] = {}
 
     def plan(environment: str) -> dict[str, Any]:
         if environment not in known:
             space.init(f"environments/{environment}")
-            known[environment] = space.plan(f"environments/{environment}", domain=DOMAIN, max_retries=2)
+            known[environment] = space.plan(
+                f"environments/{environment}", domain=DOMAIN, max_retries=2, ci=CI
+            )
         return known[environment]
 
     return plan

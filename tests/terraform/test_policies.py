@@ -78,6 +78,26 @@ def test_only_the_load_balancer_is_open_to_the_internet(
     assert not any(each["values"].get("ingress") for each in groups), "rules are resources of their own"
 
 
+@pytest.mark.parametrize(
+    "once",
+    [
+        "audit.aws_config_configuration_recorder.this",
+        "audit.aws_guardduty_detector.this",
+        "identity.aws_iam_openid_connect_provider.github",
+    ],
+)
+def test_of_the_environments_in_an_account_one_makes_what_it_has_once(
+    planned: Callable[[str], dict[str, Any]], once: str
+) -> None:
+    made = [
+        (environment, each["address"])
+        for environment in ENVIRONMENTS
+        for each in resources(planned(environment)["planned_values"]["root_module"])
+        if once in each["address"]
+    ]
+    assert made == [("prod", f"module.platform.module.{once}[0]")]
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_log_ends_and_is_encrypted(planned: Callable[[str], dict[str, Any]], environment: str) -> None:
     plan = planned(environment)

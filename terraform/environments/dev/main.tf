@@ -54,9 +54,10 @@ module "platform" {
   database = { instance_class = "db.t4g.micro", multi_az = false, backup_days = 3 }
   cache    = var.cache
 
-  domain  = var.domain
-  zone_id = var.zone_id
-  ci      = var.ci
+  domain       = var.domain
+  zone_id      = var.zone_id
+  owns_account = var.owns_account
+  ci           = var.ci
 
   alarm_emails       = var.alarm_emails
   budget             = var.budget

@@ -65,6 +65,7 @@ module "platform" {
   domain        = var.domain
   zone_id       = var.zone_id
   client_vpn    = var.client_vpn
+  owns_account  = var.owns_account
   ci            = var.ci
   cross_account = var.cross_account
 

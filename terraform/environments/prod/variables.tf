@@ -52,6 +52,12 @@ variable "ci" {
   default = null
 }
 
+variable "owns_account" {
+  description = "Whether GuardDuty and the provider of GitHub's identities, of which an account has one, are made here: true in one environment of an account."
+  type        = bool
+  default     = true
+}
+
 variable "alarm_emails" {
   description = "Addresses that hear of alarms and of the budget."
   type        = set(string)

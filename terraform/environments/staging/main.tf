@@ -61,9 +61,10 @@ module "platform" {
   database = { instance_class = "db.t4g.medium", multi_az = true, backup_days = 7 }
   cache    = { node_type = "cache.t4g.small", replicas = 1 }
 
-  domain  = var.domain
-  zone_id = var.zone_id
-  ci      = var.ci
+  domain       = var.domain
+  zone_id      = var.zone_id
+  owns_account = var.owns_account
+  ci           = var.ci
 
   alarm_emails       = var.alarm_emails
   budget             = { monthly_usd = 1200, emails = [] }

@@ -3,18 +3,24 @@
 resource "aws_guardduty_detector" "this" {
   #checkov:skip=CKV2_AWS_3:one account and one region; an organisation turns it on from its own account
 
+  count = var.owns_account ? 1 : 0
+
   enable                       = true
   finding_publishing_frequency = "FIFTEEN_MINUTES"
 }
 
 resource "aws_cloudwatch_event_rule" "findings" {
+  count = var.owns_account ? 1 : 0
+
   name          = "${var.name}-guardduty"
   description   = "Findings of GuardDuty from severity 4 (medium)"
   event_pattern = jsonencode({ source = ["aws.guardduty"], "detail-type" = ["GuardDuty Finding"], detail = { severity = [{ numeric = [">=", 4] }] } })
 }
 
 resource "aws_cloudwatch_event_target" "findings" {
-  rule = aws_cloudwatch_event_rule.findings.name
+  count = var.owns_account ? 1 : 0
+
+  rule = aws_cloudwatch_event_rule.findings[0].name
   arn  = aws_sns_topic.alarms.arn
 }
 

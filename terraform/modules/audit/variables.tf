@@ -53,6 +53,12 @@ variable "config_rules" {
   }
 }
 
+variable "owns_account" {
+  description = "Whether GuardDuty, of which an account has one in each region, is turned on from here."
+  type        = bool
+  default     = true
+}
+
 variable "watched_bucket_arns" {
   description = "Buckets whose objects' every read and write is in the trail."
   type        = list(string)

@@ -1,10 +1,20 @@
 # GitHub Actions proves which repository and branch it runs for; nobody keeps a key.
 
-resource "aws_iam_openid_connect_provider" "github" {
-  count = var.ci == null ? 0 : 1
+locals {
+  github = "https://token.actions.githubusercontent.com"
+}
 
-  url            = "https://token.actions.githubusercontent.com"
+resource "aws_iam_openid_connect_provider" "github" {
+  count = var.ci != null && var.owns_account ? 1 : 0
+
+  url            = local.github
   client_id_list = ["sts.amazonaws.com"]
+}
+
+data "aws_iam_openid_connect_provider" "github" {
+  count = var.ci != null && !var.owns_account ? 1 : 0
+
+  url = local.github
 }
 
 data "aws_iam_policy_document" "ci_trust" {
@@ -15,7 +25,7 @@ data "aws_iam_policy_document" "ci_trust" {
 
     principals {
       type        = "Federated"
-      identifiers = [aws_iam_openid_connect_provider.github[0].arn]
+      identifiers = concat(aws_iam_openid_connect_provider.github[*].arn, data.aws_iam_openid_connect_provider.github[*].arn)
     }
 
     condition {

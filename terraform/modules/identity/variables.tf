@@ -83,6 +83,12 @@ variable "ci" {
   }
 }
 
+variable "owns_account" {
+  description = "Whether the provider of GitHub's identities, of which an account has one, is made here for \"ci\"; else it is there already."
+  type        = bool
+  default     = true
+}
+
 variable "cross_account" {
   description = "Other accounts that may read the models; null for none."
   type = object({

@@ -137,6 +137,7 @@ module "audit" {
   alarm_emails        = var.alarm_emails
   alarms              = local.alarms
   config_rules        = var.config_rules
+  owns_account        = var.owns_account
   watched_bucket_arns = values(module.artifacts.bucket_arns)
   access_logs_bucket  = module.artifacts.access_logs_bucket
   log_retention_days  = var.log_retention_days

@@ -174,6 +174,7 @@ module "identity" {
   oidc_issuer       = module.cluster.oidc_issuer
   cluster_arn       = module.cluster.arn
   services          = local.services
+  owns_account      = var.owns_account
   ci = var.ci == null ? null : {
     repository      = var.ci.repository
     subjects        = var.ci.subjects

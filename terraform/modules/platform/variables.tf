@@ -143,6 +143,12 @@ variable "ci" {
   default = null
 }
 
+variable "owns_account" {
+  description = "Whether this environment makes what an account has once: GuardDuty, and the provider of GitHub's identities for \"ci\". True in one environment of an account."
+  type        = bool
+  default     = true
+}
+
 variable "cross_account" {
   description = "Other accounts that may read the models; null for none."
   type = object({

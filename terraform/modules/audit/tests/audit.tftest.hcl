@@ -18,7 +18,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = aws_guardduty_detector.this.enable && length(aws_config_config_rule.this) == 10
+    condition     = aws_guardduty_detector.this[0].enable && length(aws_config_config_rule.this) == 10
     error_message = "GuardDuty and ten rules of Config."
   }
 
@@ -45,6 +45,19 @@ run "without_config_and_with_an_alarm" {
   assert {
     condition     = aws_sns_topic_subscription.alarms["oncall@example.com"].protocol == "email"
     error_message = "Somebody hears."
+  }
+}
+
+run "in_an_account_that_another_environment_owns" {
+  command = plan
+
+  variables {
+    owns_account = false
+  }
+
+  assert {
+    condition     = length(aws_guardduty_detector.this) + length(aws_cloudwatch_event_rule.findings) + length(aws_cloudwatch_event_target.findings) == 0
+    error_message = "An account has one GuardDuty in each region."
   }
 }
 

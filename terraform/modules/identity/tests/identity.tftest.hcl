@@ -53,8 +53,37 @@ run "ci_and_another_account" {
   }
 
   assert {
+    condition     = length(aws_iam_openid_connect_provider.github) == 1 && length(data.aws_iam_openid_connect_provider.github) == 0
+    error_message = "The account's owner makes the provider."
+  }
+
+  assert {
     condition     = anytrue([for condition in data.aws_iam_policy_document.accounts_trust[0].statement[0].condition : condition.variable == "sts:ExternalId"])
     error_message = "Other accounts know a secret word."
+  }
+}
+
+run "ci_in_an_account_that_another_environment_owns" {
+  command = plan
+
+  variables {
+    owns_account = false
+    ci           = { repository = "acme/models", subjects = ["environment:dev"], repository_arns = ["arn:aws:ecr:eu-central-1:123456789012:repository/x"] }
+  }
+
+  override_data {
+    target = data.aws_iam_openid_connect_provider.github[0]
+    values = { arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
+  }
+
+  assert {
+    condition     = length(aws_iam_openid_connect_provider.github) == 0
+    error_message = "An account has one provider for a URL."
+  }
+
+  assert {
+    condition     = one(data.aws_iam_policy_document.ci_trust[0].statement[0].principals).identifiers == toset(["arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"])
+    error_message = "CI is trusted by the provider that is there."
   }
 }
 
