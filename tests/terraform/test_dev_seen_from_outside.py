@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -209,6 +211,37 @@ def test_sleeps_at_night_and_wakes_as_it_was(applied: Applied) -> None:
     wake = scheduler.get_schedule(Name=f"{NAME}-wake-general", GroupName=f"{NAME}-nights")
     assert json.loads(wake["Target"]["Input"])["ScalingConfig"] == {"MinSize": 1, "DesiredSize": 2}
     assert wake["ScheduleExpression"].startswith("cron(")
+
+
+def test_may_read_its_schedules_of_the_night(applied: Applied) -> None:
+    schedule = applied.client("scheduler").get_schedule(
+        Name=f"{NAME}-sleep-database", GroupName=f"{NAME}-nights"
+    )
+    role = schedule["Target"]["RoleArn"].rpartition("/")[2]
+    policy = applied.client("iam").get_role_policy(RoleName=role, PolicyName="allowed")["PolicyDocument"]
+    (key,) = [each for each in policy["Statement"] if each["Action"] == "kms:Decrypt"]
+    assert key["Resource"] == schedule["KmsKeyArn"]
+
+
+@pytest.mark.parametrize("month", [1, 7])
+def test_backs_the_database_up_while_it_is_awake(applied: Applied, month: int) -> None:
+    scheduler = applied.client("scheduler")
+    hours = []
+    for name in ("wake", "sleep"):
+        each = scheduler.get_schedule(Name=f"{NAME}-{name}-database", GroupName=f"{NAME}-nights")
+        zone = ZoneInfo(each["ScheduleExpressionTimezone"])
+        minute, hour, _, _, days, _ = each["ScheduleExpression"].removeprefix("cron(").rstrip(")").split()
+        assert days == "MON-FRI"
+        local = datetime(2026, month, 6, int(hour), int(minute), tzinfo=zone)
+        hours.append(f"{local.astimezone(UTC):%H:%M}")
+    awake, asleep = hours
+    (database,) = applied.client("rds").describe_db_instances(DBInstanceIdentifier=NAME)["DBInstances"]
+    begin, end = database["PreferredBackupWindow"].split("-")
+    assert awake < begin < end < asleep
+    first, last = (at.split(":", 1) for at in database["PreferredMaintenanceWindow"].split("-"))
+    assert first[0] == last[0]
+    assert first[0] in ("mon", "tue", "wed", "thu", "fri")
+    assert awake < end <= first[1] < last[1] < asleep, "awake, and not while a backup is made"
 
 
 @pytest.mark.parametrize("name", ["platform", "cluster"])

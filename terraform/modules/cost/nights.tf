@@ -54,6 +54,12 @@ data "aws_iam_policy_document" "nights" {
     actions   = ["rds:StartDBInstance", "rds:StopDBInstance"]
     resources = ["arn:${data.aws_partition.current.partition}:rds:*:${data.aws_caller_identity.current.account_id}:db:${var.nights.database}"]
   }
+
+  statement {
+    sid       = "ReadWhatASchedulePassesOn"
+    actions   = ["kms:Decrypt"]
+    resources = [var.artifacts_key_arn]
+  }
 }
 
 resource "aws_iam_role" "nights" {

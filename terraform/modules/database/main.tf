@@ -117,8 +117,8 @@ resource "aws_db_instance" "this" {
   ca_cert_identifier     = "rds-ca-rsa2048-g1"
 
   backup_retention_period   = var.backup_days
-  backup_window             = "01:00-02:00"
-  maintenance_window        = "sun:03:00-sun:04:00"
+  backup_window             = var.backup_window
+  maintenance_window        = var.maintenance_window
   copy_tags_to_snapshot     = true
   deletion_protection       = var.protected
   skip_final_snapshot       = !var.protected

@@ -78,6 +78,30 @@ variable "backup_days" {
   }
 }
 
+variable "backup_window" {
+  description = "Time in UTC in which a backup is made, 30 minutes at least, such as \"01:00-02:00\". A database that is stopped then gets none."
+  type        = string
+  nullable    = false
+  default     = "01:00-02:00"
+
+  validation {
+    condition     = can(regex("^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$", var.backup_window))
+    error_message = "backup_window: such as \"01:00-02:00\", in UTC."
+  }
+}
+
+variable "maintenance_window" {
+  description = "Time in UTC in which minor versions come, such as \"sun:03:00-sun:04:00\"; outside of the backup's."
+  type        = string
+  nullable    = false
+  default     = "sun:03:00-sun:04:00"
+
+  validation {
+    condition     = can(regex("^(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]-(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]$", var.maintenance_window))
+    error_message = "maintenance_window: such as \"sun:03:00-sun:04:00\", in UTC."
+  }
+}
+
 variable "protected" {
   description = "Whether deletion is refused, and leaves a snapshot where it is allowed in the end."
   type        = bool

@@ -9,6 +9,10 @@ locals {
 
   # Auto Scaling's own role, which every account that has used it once has.
   autoscaling_role = "arn:${local.partition}:iam::${local.account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+
+  # A database that sleeps at night is neither backed up nor kept current at night.
+  backup_window      = var.sleeps_at_night ? "11:00-12:00" : null
+  maintenance_window = var.sleeps_at_night ? "tue:13:00-tue:14:00" : null
 }
 
 module "keys" {
@@ -61,6 +65,8 @@ module "database" {
   storage_gib               = var.database.storage_gib
   multi_az                  = var.database.multi_az
   backup_days               = var.database.backup_days
+  backup_window             = local.backup_window
+  maintenance_window        = local.maintenance_window
   rotation_days             = var.database.rotation_days
   protected                 = var.protected
   log_retention_days        = var.log_retention_days

@@ -56,6 +56,13 @@ run "nights" {
     condition     = jsondecode(aws_scheduler_schedule.nights["wake-general"].target[0].input).ScalingConfig == { MinSize = 1, DesiredSize = 2 }
     error_message = "It wakes as it was."
   }
+
+  assert {
+    condition = anytrue([for statement in data.aws_iam_policy_document.nights[0].statement :
+      toset(statement.actions) == toset(["kms:Decrypt"]) && alltrue([for schedule in aws_scheduler_schedule.nights : toset(statement.resources) == toset([schedule.kms_key_arn])])
+    ])
+    error_message = "Whoever calls can read what the schedule says."
+  }
 }
 
 run "a_budget_of_nothing_is_refused" {

@@ -36,6 +36,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = aws_db_instance.this.backup_window == "01:00-02:00" && aws_db_instance.this.maintenance_window == "sun:03:00-sun:04:00"
+    error_message = "At night, when least is done."
+  }
+
+  assert {
     condition     = keys(aws_vpc_security_group_ingress_rule.this) == ["nodes"] && aws_vpc_security_group_ingress_rule.this["nodes"].from_port == 5432
     error_message = "Only those who are named connect."
   }
@@ -44,6 +49,40 @@ run "defaults" {
     condition     = length(aws_secretsmanager_secret_rotation.master) == 0
     error_message = "AWS's own seven days, unless told."
   }
+}
+
+run "windows_in_the_day" {
+  command = plan
+
+  variables {
+    backup_window      = "11:00-12:00"
+    maintenance_window = "tue:12:00-tue:13:00"
+  }
+
+  assert {
+    condition     = aws_db_instance.this.backup_window == "11:00-12:00" && aws_db_instance.this.maintenance_window == "tue:12:00-tue:13:00"
+    error_message = "As told."
+  }
+}
+
+run "an_hour_without_an_end_is_refused" {
+  command = plan
+
+  variables {
+    backup_window = "11:00"
+  }
+
+  expect_failures = [var.backup_window]
+}
+
+run "a_window_on_no_day_is_refused" {
+  command = plan
+
+  variables {
+    maintenance_window = "12:00-13:00"
+  }
+
+  expect_failures = [var.maintenance_window]
 }
 
 run "unprotected_and_alone" {
