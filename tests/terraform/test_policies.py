@@ -162,3 +162,13 @@ def test_every_environment_has_the_add_ons_and_endpoints_of_the_modules(
     changes = {each["address"]: each["change"] for each in plan["resource_changes"]}
     (disks,) = [each["address"] for each in addons if "ebs-csi" in each["address"]]
     assert changes[disks]["after_unknown"]["service_account_role_arn"], "a role of its own"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_budget_counts_what_has_the_environments_tag(
+    planned: Callable[[str], dict[str, Any]], environment: str
+) -> None:
+    root = planned(environment)["planned_values"]["root_module"]
+    (budget,) = [each for each in resources(root) if each["type"] == "aws_budgets_budget"]
+    (counted,) = budget["values"]["cost_filter"]
+    assert counted == {"name": "TagKeyValue", "values": [f"user:Environment${environment}"]}

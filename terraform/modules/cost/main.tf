@@ -14,7 +14,7 @@ resource "aws_budgets_budget" "this" {
 
   cost_filter {
     name   = "TagKeyValue"
-    values = ["user:Environment$${var.environment}"]
+    values = [format("user:Environment$%s", var.environment)] # "$${" would be an escape
   }
 
   dynamic "notification" {

@@ -9,7 +9,7 @@ variable "name" {
 }
 
 variable "environment" {
-  description = "Value of the tag Environment that the budget counts."
+  description = "Value of the tag Environment that the budget counts, once the tag is activated for cost allocation."
   type        = string
 }
 

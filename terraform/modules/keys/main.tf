@@ -14,6 +14,7 @@ locals {
       "cloudtrail.amazonaws.com",
       "cloudwatch.amazonaws.com",
       "events.amazonaws.com",
+      "budgets.amazonaws.com",
       "sns.amazonaws.com",
       "config.amazonaws.com",
     ]

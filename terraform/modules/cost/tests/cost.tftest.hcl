@@ -34,6 +34,11 @@ run "a_budget" {
     condition     = aws_budgets_budget.this[0].limit_amount == "400" && length(aws_budgets_budget.this[0].notification) == 4
     error_message = "Warned at 50, 80 and 100 percent, and when it is foreseen."
   }
+
+  assert {
+    condition     = one(aws_budgets_budget.this[0].cost_filter).values == tolist([join("$", ["user:Environment", "test"])])
+    error_message = "It counts what has the environment's tag, key and value with a dollar between."
+  }
 }
 
 run "nights" {

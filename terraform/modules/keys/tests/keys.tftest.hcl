@@ -25,6 +25,13 @@ run "one_for_each_class" {
   }
 
   assert {
+    condition = alltrue([for service in ["budgets", "cloudwatch", "events"] : anytrue([
+      for statement in data.aws_iam_policy_document.key["logs"].statement : statement.sid == "ServicesEncrypt" && contains(one(statement.principals).identifiers, "${service}.amazonaws.com")
+    ])])
+    error_message = "Whoever tells the topic of alarms may encrypt what it tells."
+  }
+
+  assert {
     condition     = length([for statement in data.aws_iam_policy_document.key["database"].statement : statement if statement.sid == "ServicesEncrypt"]) == 0
     error_message = "Logging services may use no other key."
   }
