@@ -182,6 +182,32 @@ def test_keeps_a_trail_that_shows_if_it_was_tampered_with(applied: Applied) -> N
     assert trail["IsMultiRegionTrail"]
     assert trail["LogFileValidationEnabled"]
     assert trail["KmsKeyId"]
+    assert "SnsTopicARN" not in trail, "a mail for every file that is delivered"
+
+
+def test_lets_those_tell_of_alarms_who_may_use_the_topics_key(applied: Applied) -> None:
+    sns = applied.client("sns")
+    (topic,) = [each["TopicArn"] for each in sns.list_topics()["Topics"]]
+    told = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
+    tellers = {
+        service: each.get("Condition")
+        for each in json.loads(told["Policy"])["Statement"]
+        for service in _list(each["Principal"]["Service"])
+    }
+    assert set(tellers) == {"budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com"}
+    assert tellers["events.amazonaws.com"] is None, "EventBridge does not say for which account it publishes"
+    key = json.loads(
+        applied.client("kms").get_key_policy(KeyId=told["KmsMasterKeyId"], PolicyName="default")["Policy"]
+    )
+    (users,) = [each for each in key["Statement"] if each["Sid"] == "ServicesEncrypt"]
+    assert set(tellers) <= set(users["Principal"]["Service"])
+
+
+def test_hears_of_what_guardduty_finds(applied: Applied) -> None:
+    (topic,) = [each["TopicArn"] for each in applied.client("sns").list_topics()["Topics"]]
+    assert len(applied.client("guardduty").list_detectors()["DetectorIds"]) == 1
+    targets = applied.client("events").list_targets_by_rule(Rule=f"{NAME}-guardduty")["Targets"]
+    assert [each["Arn"] for each in targets] == [topic]
 
 
 def test_gives_a_role_to_one_service_account_alone(applied: Applied) -> None:

@@ -42,12 +42,13 @@ resource "aws_iam_role_policy" "trail" {
 }
 
 resource "aws_cloudtrail" "this" {
+  #checkov:skip=CKV_AWS_252:a topic hears of every file that is delivered; what somebody should hear of is an alarm
+
   name                          = var.name
   s3_bucket_name                = aws_s3_bucket.this.id
   s3_key_prefix                 = "trail"
   cloud_watch_logs_group_arn    = "${aws_cloudwatch_log_group.trail.arn}:*"
   cloud_watch_logs_role_arn     = aws_iam_role.trail.arn
-  sns_topic_name                = aws_sns_topic.alarms.name
   kms_key_id                    = var.logs_key_arn
   enable_log_file_validation    = true
   is_multi_region_trail         = true
@@ -63,5 +64,5 @@ resource "aws_cloudtrail" "this" {
     }
   }
 
-  depends_on = [aws_s3_bucket_policy.this, aws_iam_role_policy.trail, aws_sns_topic_policy.alarms]
+  depends_on = [aws_s3_bucket_policy.this, aws_iam_role_policy.trail]
 }

@@ -26,6 +26,21 @@ run "defaults" {
     condition     = length(aws_cloudwatch_metric_alarm.watched) == 6 && aws_cloudwatch_metric_alarm.watched["root-used"].threshold == 1
     error_message = "What people should not do unnoticed is noticed."
   }
+
+  assert {
+    condition     = aws_cloudtrail.this.sns_topic_name == null
+    error_message = "Nobody hears of every file of the trail."
+  }
+
+  assert {
+    condition     = [for statement in data.aws_iam_policy_document.alarms.statement : length(statement.condition) if contains(one(statement.principals).identifiers, "events.amazonaws.com")] == [0]
+    error_message = "EventBridge publishes without a condition, which it could not meet."
+  }
+
+  assert {
+    condition     = alltrue([for statement in data.aws_iam_policy_document.alarms.statement : length(statement.condition) == 1 if statement.sid == "ServicesTell"])
+    error_message = "Others publish for this account alone."
+  }
 }
 
 run "without_config_and_with_an_alarm" {
