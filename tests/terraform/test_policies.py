@@ -99,6 +99,21 @@ def test_of_the_environments_in_an_account_one_makes_what_it_has_once(
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_administrators_and_ci_reach_kubernetes(
+    planned: Callable[[str], dict[str, Any]], environment: str
+) -> None:
+    may = {}
+    for each in resources(planned(environment)["planned_values"]["root_module"]):
+        if each["type"] == "aws_eks_access_policy_association":
+            (scope,) = each["values"]["access_scope"]
+            may[each["index"]] = (each["values"]["policy_arn"].rpartition("/")[2], scope["namespaces"])
+    assert may == {
+        "administrators": ("AmazonEKSClusterAdminPolicy", None),
+        "ci": ("AmazonEKSEditPolicy", ["modelserve"]),
+    }
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_log_ends_and_is_encrypted(planned: Callable[[str], dict[str, Any]], environment: str) -> None:
     plan = planned(environment)
     logs = [

@@ -34,7 +34,7 @@ variable "public_access_cidrs" {
 }
 
 variable "access" {
-  description = "Who may call the Kubernetes API; see modules/cluster."
+  description = "Who else may call the Kubernetes API, beside the roles of administrators and CI; see modules/cluster."
   type = map(object({
     principal_arn = string
     policy        = string

@@ -34,6 +34,8 @@ resource "aws_iam_role_policy_attachment" "node" {
 
 # Beside the cluster's own group, in which nodes and control plane speak to each other: what others let in.
 resource "aws_security_group" "nodes" {
+  #checkov:skip=CKV2_AWS_5:launch templates have it, by a local value that checkov does not follow
+
   name        = "${var.name}-nodes"
   description = "The nodes, as databases and the load balancer know them"
   vpc_id      = var.vpc_id

@@ -18,6 +18,11 @@ output "node_security_group_id" {
   value       = aws_security_group.nodes.id
 }
 
+output "cluster_security_group_id" {
+  description = "Group of the API server's interfaces in the VPC."
+  value       = aws_eks_cluster.this.vpc_config[0].cluster_security_group_id
+}
+
 output "oidc_provider_arn" {
   description = "The provider that roles for service accounts trust."
   value       = aws_iam_openid_connect_provider.this.arn

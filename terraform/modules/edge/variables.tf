@@ -55,6 +55,11 @@ variable "node_security_group_id" {
   type        = string
 }
 
+variable "cluster_security_group_id" {
+  description = "Security group of the Kubernetes API, which the client VPN reaches."
+  type        = string
+}
+
 variable "target_port" {
   description = "Port of the ingress on its pods."
   type        = number

@@ -38,6 +38,18 @@ resource "aws_vpc_security_group_egress_rule" "vpn" {
   tags              = { Name = "${var.name}-client-vpn-https" }
 }
 
+resource "aws_vpc_security_group_ingress_rule" "kubernetes" {
+  count = var.client_vpn == null ? 0 : 1
+
+  security_group_id            = var.cluster_security_group_id
+  description                  = "From administrators on the VPN to the Kubernetes API"
+  referenced_security_group_id = aws_security_group.vpn[0].id
+  ip_protocol                  = "tcp"
+  from_port                    = 443
+  to_port                      = 443
+  tags                         = { Name = "${var.name}-kubernetes-client-vpn" }
+}
+
 resource "aws_ec2_client_vpn_endpoint" "this" {
   count = var.client_vpn == null ? 0 : 1
 

@@ -10,6 +10,12 @@ locals {
   # Auto Scaling's own role, which every account that has used it once has.
   autoscaling_role = "arn:${local.partition}:iam::${local.account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 
+  access = merge(
+    { administrators = { principal_arn = module.identity.administrators_role_arn, policy = "AmazonEKSClusterAdminPolicy", namespaces = [] } },
+    var.ci == null ? {} : { ci = { principal_arn = module.identity.ci_role_arn, policy = "AmazonEKSEditPolicy", namespaces = ["modelserve"] } },
+    var.access,
+  )
+
   # A database that sleeps at night is neither backed up nor kept current at night.
   backup_window      = var.sleeps_at_night ? "11:00-12:00" : null
   maintenance_window = var.sleeps_at_night ? "tue:13:00-tue:14:00" : null
@@ -43,7 +49,7 @@ module "cluster" {
   vpc_id              = module.network.vpc_id
   subnet_ids          = module.network.private_subnet_ids
   public_access_cidrs = var.public_access_cidrs
-  access              = var.access
+  access              = local.access
   addons              = var.addons
   addon_role_arns     = { aws-ebs-csi-driver = module.identity.service_role_arns["ebs-csi"] }
   node_groups         = var.node_groups
@@ -110,20 +116,21 @@ module "registry" {
 module "edge" {
   source = "../edge"
 
-  name                   = var.name
-  domain                 = var.domain
-  zone_id                = var.zone_id
-  vpc_id                 = module.network.vpc_id
-  vpc_cidr               = module.network.cidr
-  subnet_ids             = module.network.public_subnet_ids
-  private_subnet_ids     = module.network.private_subnet_ids
-  node_security_group_id = module.cluster.node_security_group_id
-  rate_limit             = var.rate_limit
-  access_logs_bucket     = module.artifacts.access_logs_bucket
-  client_vpn             = var.client_vpn
-  log_retention_days     = var.log_retention_days
-  logs_key_arn           = module.keys.arns["logs"]
-  protected              = var.protected
+  name                      = var.name
+  domain                    = var.domain
+  zone_id                   = var.zone_id
+  vpc_id                    = module.network.vpc_id
+  vpc_cidr                  = module.network.cidr
+  subnet_ids                = module.network.public_subnet_ids
+  private_subnet_ids        = module.network.private_subnet_ids
+  node_security_group_id    = module.cluster.node_security_group_id
+  cluster_security_group_id = module.cluster.cluster_security_group_id
+  rate_limit                = var.rate_limit
+  access_logs_bucket        = module.artifacts.access_logs_bucket
+  client_vpn                = var.client_vpn
+  log_retention_days        = var.log_retention_days
+  logs_key_arn              = module.keys.arns["logs"]
+  protected                 = var.protected
 }
 
 module "secrets" {

@@ -52,7 +52,7 @@ variable "public_access_cidrs" {
 }
 
 variable "access" {
-  description = "Who may call the Kubernetes API; see the cluster module."
+  description = "Who else may call the Kubernetes API, beside the role of the administrators and (in the namespace modelserve) that of CI; see the cluster module."
   type = map(object({
     principal_arn = string
     policy        = string

@@ -3,15 +3,16 @@ mock_provider "aws" {
 }
 
 variables {
-  name                   = "modelserve-test"
-  domain                 = "models.example.com"
-  vpc_id                 = "vpc-1"
-  vpc_cidr               = "10.0.0.0/16"
-  subnet_ids             = ["subnet-1", "subnet-2"]
-  private_subnet_ids     = ["subnet-3"]
-  node_security_group_id = "sg-1"
-  access_logs_bucket     = "logs"
-  logs_key_arn           = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+  name                      = "modelserve-test"
+  domain                    = "models.example.com"
+  vpc_id                    = "vpc-1"
+  vpc_cidr                  = "10.0.0.0/16"
+  subnet_ids                = ["subnet-1", "subnet-2"]
+  private_subnet_ids        = ["subnet-3"]
+  node_security_group_id    = "sg-1"
+  cluster_security_group_id = "sg-2"
+  access_logs_bucket        = "logs"
+  logs_key_arn              = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 }
 
 run "defaults" {
@@ -38,7 +39,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = length(aws_route53_record.this) == 0 && length(aws_ec2_client_vpn_endpoint.this) == 0
+    condition     = length(aws_route53_record.this) == 0 && length(aws_ec2_client_vpn_endpoint.this) + length(aws_vpc_security_group_ingress_rule.kubernetes) == 0
     error_message = "No zone, no name; no VPN unless asked for."
   }
 
@@ -94,6 +95,11 @@ run "with_a_vpn" {
   assert {
     condition     = aws_ec2_client_vpn_endpoint.this[0].split_tunnel && aws_ec2_client_vpn_endpoint.this[0].connection_log_options[0].enabled
     error_message = "Only what is for the VPC goes through it; connections are logged."
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.kubernetes[0].security_group_id == "sg-2" && aws_vpc_security_group_ingress_rule.kubernetes[0].from_port == 443
+    error_message = "The Kubernetes API lets it in."
   }
 }
 
