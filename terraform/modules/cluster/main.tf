@@ -61,6 +61,11 @@ resource "aws_eks_cluster" "this" {
     }
   }
 
+  # Extended support costs six times as much.
+  upgrade_policy {
+    support_type = "STANDARD"
+  }
+
   access_config {
     authentication_mode                         = "API"
     bootstrap_cluster_creator_admin_permissions = false

@@ -9,14 +9,14 @@ variable "name" {
 }
 
 variable "kubernetes_version" {
-  description = "Version of Kubernetes, such as \"1.33\"."
+  description = "Version of Kubernetes, such as \"1.35\". At the end of its standard support EKS raises it."
   type        = string
   nullable    = false
-  default     = "1.33"
+  default     = "1.35"
 
   validation {
     condition     = can(regex("^1\\.[0-9]{2}$", var.kubernetes_version))
-    error_message = "kubernetes_version: minor versions alone, such as \"1.33\"; EKS chooses the patch."
+    error_message = "kubernetes_version: minor versions alone, such as \"1.35\"; EKS chooses the patch."
   }
 }
 

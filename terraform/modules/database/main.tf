@@ -3,8 +3,7 @@
 data "aws_partition" "current" {}
 
 locals {
-  major = split(".", var.engine_version)[0]
-  logs  = ["postgresql", "upgrade"]
+  logs = ["postgresql", "upgrade"]
 }
 
 resource "aws_db_subnet_group" "this" {
@@ -34,7 +33,7 @@ resource "aws_vpc_security_group_ingress_rule" "this" {
 
 resource "aws_db_parameter_group" "this" {
   name_prefix = "${var.name}-"
-  family      = "postgres${local.major}"
+  family      = "postgres${var.engine_version}"
   description = "TLS alone, and slow statements in the log"
 
   dynamic "parameter" {
@@ -89,6 +88,7 @@ resource "aws_iam_role_policy_attachment" "monitoring" {
 }
 
 resource "aws_db_instance" "this" {
+  #checkov:skip=CKV2_AWS_69:rds.force_ssl is a parameter of its group, in a block that checkov does not unfold
   #checkov:skip=CKV_AWS_157:follows from multi_az, which dev sets to false
   #checkov:skip=CKV_AWS_293:follows from protected, which dev and staging set to false
 

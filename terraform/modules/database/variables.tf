@@ -29,13 +29,13 @@ variable "client_security_group_ids" {
 }
 
 variable "engine_version" {
-  description = "Version of PostgreSQL, such as \"16.8\"."
+  description = "Version of PostgreSQL: a major one such as \"16\", whose minor versions come by themselves."
   type        = string
-  default     = "16.8"
+  default     = "16"
 
   validation {
-    condition     = can(regex("^1[4-9](\\.[0-9]+)?$", var.engine_version))
-    error_message = "engine_version: PostgreSQL 14 or newer, such as \"16.8\"."
+    condition     = can(regex("^1[4-9]$", var.engine_version))
+    error_message = "engine_version: a major version of PostgreSQL from 14, such as \"16\"; AWS raises the minor ones, and none goes back."
   }
 }
 

@@ -43,6 +43,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = aws_eks_cluster.this.upgrade_policy[0].support_type == "STANDARD"
+    error_message = "Nobody pays for an old version unasked."
+  }
+
+  assert {
     condition     = alltrue([for template in aws_launch_template.this : template.metadata_options[0].http_tokens == "required" && template.metadata_options[0].http_put_response_hop_limit == 1])
     error_message = "IMDSv2 alone, and out of reach for pods."
   }
@@ -164,7 +169,7 @@ run "a_patch_version_is_refused" {
   command = plan
 
   variables {
-    kubernetes_version = "1.33.1"
+    kubernetes_version = "1.35.1"
   }
 
   expect_failures = [var.kubernetes_version]

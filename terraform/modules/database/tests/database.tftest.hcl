@@ -36,6 +36,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = aws_db_instance.this.engine_version == "16" && aws_db_instance.this.auto_minor_version_upgrade && aws_db_parameter_group.this.family == "postgres16"
+    error_message = "Minor versions are AWS's to choose."
+  }
+
+  assert {
     condition     = aws_db_instance.this.backup_window == "01:00-02:00" && aws_db_instance.this.maintenance_window == "sun:03:00-sun:04:00"
     error_message = "At night, when least is done."
   }
@@ -114,6 +119,16 @@ run "an_old_version_is_refused" {
 
   variables {
     engine_version = "12.4"
+  }
+
+  expect_failures = [var.engine_version]
+}
+
+run "a_minor_version_is_refused" {
+  command = plan
+
+  variables {
+    engine_version = "16.8"
   }
 
   expect_failures = [var.engine_version]
