@@ -113,6 +113,20 @@ def test_administrators_and_ci_reach_kubernetes(
     }
 
 
+@pytest.mark.parametrize(("environment", "nodes"), [("dev", 1), ("staging", 2), ("prod", 3)])
+def test_an_alarm_watches_the_memory_of_every_node_of_redis(
+    planned: Callable[[str], dict[str, Any]], environment: str, nodes: int
+) -> None:
+    """ElastiCache has the metric for nodes, and for no group of them."""
+    watched = [
+        each["values"]["dimensions"]
+        for each in resources(planned(environment)["planned_values"]["root_module"])
+        if each["values"].get("metric_name") == "DatabaseMemoryUsagePercentage"
+    ]
+    names = [f"modelserve-{environment}-{node:03}" for node in range(1, nodes + 1)]
+    assert watched == [{"CacheClusterId": name} for name in names]
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_log_ends_and_is_encrypted(planned: Callable[[str], dict[str, Any]], environment: str) -> None:
     plan = planned(environment)

@@ -8,9 +8,9 @@ output "port" {
   value       = aws_elasticache_replication_group.this.port
 }
 
-output "id" {
-  description = "Identifier of the replication group."
-  value       = aws_elasticache_replication_group.this.id
+output "nodes" {
+  description = "Identifiers of the nodes, as metrics name them."
+  value       = [for node in range(1 + var.replicas) : format("%s-%03d", aws_elasticache_replication_group.this.replication_group_id, node + 1)]
 }
 
 output "secret_arn" {

@@ -36,12 +36,13 @@ locals {
       below       = true
       threshold   = 5 * 1024 * 1024 * 1024
     }
-    }, var.cache == null ? {} : {
-    cache-memory = {
-      description = "Redis uses more than 90 % of its memory"
+    }, {
+    # Of a replication group as a whole ElastiCache tells nothing.
+    for index, node in flatten(module.cache[*].nodes) : "cache-memory-${index + 1}" => {
+      description = "Redis uses more than 90 % of the memory of ${node}"
       namespace   = "AWS/ElastiCache"
       metric      = "DatabaseMemoryUsagePercentage"
-      dimensions  = { ReplicationGroupId = module.cache[0].id }
+      dimensions  = { CacheClusterId = node }
       threshold   = 90
     }
   })

@@ -34,6 +34,11 @@ run "defaults" {
     condition     = nonsensitive(aws_elasticache_replication_group.this.auth_token) == "0123456789012345678901234567890123456789"
     error_message = "A token is asked for, the one in Secrets Manager."
   }
+
+  assert {
+    condition     = output.nodes == ["modelserve-test-001", "modelserve-test-002"]
+    error_message = "Each node is known by the name that ElastiCache gives it."
+  }
 }
 
 run "alone" {
@@ -46,6 +51,11 @@ run "alone" {
   assert {
     condition     = !aws_elasticache_replication_group.this.automatic_failover_enabled && aws_elasticache_replication_group.this.num_cache_clusters == 1
     error_message = "One node can't fail over."
+  }
+
+  assert {
+    condition     = output.nodes == ["modelserve-test-001"]
+    error_message = "One node."
   }
 }
 
