@@ -98,6 +98,32 @@ def test_a_doubtful_estimate_is_not_promoted_at_the_deadline(policy):
     assert "not promoting: error rate 1 % (1 of 100)" in verdict.reasons[0]
 
 
+def test_the_deadline_promotes_nobody_who_was_not_seen_at_this_step(policy):
+    spec = policy(judge={"deadline": "1h", "onDeadline": "promote"})
+    evidence, _ = _repeat(spec, 3, Observation(1.0, 0.1, ArmCounts(9), ArmCounts(1)), STEP)
+    late = Stage("canary", 0.5, 1.0, 30, 3600)
+    _, verdict = _repeat(spec, 9, Observation(1.0, 0.5, None, None), late, evidence)
+    assert (verdict.decision, verdict.metric) == (Decision.HOLD, "")
+    _, verdict = _repeat(spec, 1, Observation(1.0, 0.5, ArmCounts(9), ArmCounts(0)), late, evidence)
+    assert verdict.decision is Decision.CONTINUE
+    _, verdict = _repeat(spec, 1, Observation(1.0, 0.5, ArmCounts(9), ArmCounts(9)), late, evidence)
+    assert verdict.decision is Decision.PROMOTE
+
+
+def test_the_deadline_shortens_no_least_time(policy):
+    spec = policy(judge={"deadline": "1h", "onDeadline": "promote"})
+    _, verdict = _repeat(spec, 1, HEALTHY, Stage("canary", 0.1, 0.5, 1.5, 3600))
+    assert verdict.decision is Decision.CONTINUE
+    assert "2 s of the least time at this step are left" in verdict.reasons
+
+
+def test_the_deadline_does_not_promote_what_is_not_split_as_told(policy):
+    spec = policy(judge={"deadline": "1h", "onDeadline": "promote"})
+    wrong = Observation(1.0, 0.1, ArmCounts(700), ArmCounts(300))
+    _, verdict = _repeat(spec, 2, wrong, Stage("canary", 0.1, 0.5, 30, 3600))
+    assert (verdict.decision, verdict.metric) == (Decision.HOLD, "split")
+
+
 def test_traffic_that_is_not_split_as_told_holds(policy):
     wrong = Observation(1.0, 0.1, ArmCounts(700), ArmCounts(300))
     _, verdict = _repeat(policy(), 2, wrong, STEP)

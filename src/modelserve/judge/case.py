@@ -28,6 +28,11 @@ class Case:
         """Seconds of the candidate's warm-up that are left."""
         return self.spec.judge.warm_up - (self.evidence.warm or 0.0)
 
+    @property
+    def wait(self) -> float:
+        """Seconds of the canary step's least time that are left."""
+        return self.spec.canary.least_time(self.stage.weight) - self.stage.elapsed_in_stage
+
     def verdict(self, decision: Decision, *reasons: str, metric: str = "") -> Verdict:
         return Verdict(decision, reasons, self.readings, self.evidence.whole.candidate, metric)
 

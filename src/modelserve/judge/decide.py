@@ -2,13 +2,16 @@
 
 1. A hard failure rolls back.
 2. Evidence of harm rolls back, at any stage; so does a plain limit that stays exceeded.
-3. Past the deadline the owner's policy applies (not in probation, which ends by time).
+3. Past the deadline the owner's policy applies (not in probation, which ends by time), unless it is to
+   promote.
 4. Traffic that is not split as told holds: what was counted can't be trusted.
 5. No data holds; it is neither success nor failure. That goes for required custom guardrails too.
-6. In the shadow: too many disagreements hold or roll back, enough agreement promotes, once the labels that
+6. Past the deadline a policy to promote applies where the estimates allow it: a canary step must have had a
+   request and its least time.
+7. In the shadow: too many disagreements hold or roll back, enough agreement promotes, once the labels that
    there are have shown the required guardrails safe.
    In the canary: every demanded guardrail shown safe, and the least time served, promotes.
-7. Otherwise the rollout continues, and the reasons say what is missing.
+8. Otherwise the rollout continues, and the reasons say what is missing.
 
 ``Verdict.metric`` names what decided: a guardrail, ``disagreement``, ``split``, ``deadline`` or
 ``hard_failure``. It is empty for a hold that ends by itself, as soon as there is data.
@@ -29,7 +32,7 @@ from modelserve.judge.words import count, percent, times
 
 def decide(case: Case) -> Verdict:
     """Always a verdict; never raises."""
-    rules = (_hard_failure, _harm, _limit, _deadline, _split, no_data, _SUCCESS[case.stage.kind])
+    rules = (_hard_failure, _harm, _limit, _deadline, _split, no_data, _late, _SUCCESS[case.stage.kind])
     return next(verdict for rule in rules if (verdict := rule(case)) is not None)
 
 
@@ -71,18 +74,35 @@ def _limit(case: Case) -> Verdict | None:
 
 
 def _deadline(case: Case) -> Verdict | None:
-    judge, stage = case.spec.judge, case.stage
-    if stage.kind == "probation" or stage.elapsed < judge.deadline:
+    policy = case.spec.judge.on_deadline
+    if policy is OnDeadline.PROMOTE or not (late := _overdue(case)):
         return None
-    late = f"no decision within the deadline of {judge.deadline:,.0f} s"
-    decision, policy = {
+    decision, doing = {
         OnDeadline.HOLD: (Decision.HOLD, "holding"),
         OnDeadline.ROLL_BACK: (Decision.ROLL_BACK, "rolling back"),
-        OnDeadline.PROMOTE: (Decision.PROMOTE, "promoting, since no estimate is beyond its margin"),
-    }[judge.on_deadline]
-    if decision is Decision.PROMOTE and (why := doubt(case)):
+    }[policy]
+    return case.verdict(decision, f"{late}; {doing}, as onDeadline asks", metric="deadline")
+
+
+def _late(case: Case) -> Verdict | None:
+    if case.spec.judge.on_deadline is not OnDeadline.PROMOTE or not (late := _overdue(case)):
+        return None
+    if case.stage.kind == "canary" and not case.evidence.step.candidate:
+        return None
+    if why := doubt(case):
         return case.verdict(Decision.HOLD, f"{late}; not promoting: {why}", metric="deadline")
-    return case.verdict(decision, f"{late}; {policy}, as onDeadline asks", metric="deadline")
+    if case.stage.kind == "canary" and case.wait > 0:
+        return None
+    doing = "promoting, since no estimate is beyond its margin"
+    return case.verdict(Decision.PROMOTE, f"{late}; {doing}, as onDeadline asks", metric="deadline")
+
+
+def _overdue(case: Case) -> str:
+    """That the deadline has passed, in words; empty if it has not."""
+    deadline = case.spec.judge.deadline
+    if case.stage.kind == "probation" or case.stage.elapsed < deadline:
+        return ""
+    return f"no decision within the deadline of {deadline:,.0f} s"
 
 
 def _split(case: Case) -> Verdict | None:
@@ -128,9 +148,8 @@ def _canary(case: Case) -> Verdict:
     missing = [_missing(case, r) for r in asked if r.safety < r.safety_bound]
     if (cold := case.cold) > 0 and any(reading.unit == "seconds" for reading in asked):
         missing.append(f"latency counts after a warm-up, of which {cold:.0f} s are left")
-    wait = case.spec.canary.least_time(case.stage.weight) - case.stage.elapsed_in_stage
-    if wait > 0:
-        missing.append(f"{wait:.0f} s of the least time at this step are left")
+    if case.wait > 0:
+        missing.append(f"{case.wait:.0f} s of the least time at this step are left")
     if beyond := beyond_limit(case):
         missing.append(beyond)
     if not missing and case.seen.candidate is not None and case.seen.candidate.requests == 0:
