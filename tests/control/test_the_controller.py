@@ -160,6 +160,21 @@ async def test_sends_no_traffic_before_the_proxy_finds_the_candidate_ready(servi
     await serving.until("m", "canary", limit=3)
 
 
+async def test_lets_no_deadline_pass_while_a_person_has_paused_the_rollout(serving, packages):
+    canary = {"steps": ["10%", "100%"], "minStep": "1h"}
+    judging = {"warmUp": "0s", "deadline": "30s", "onDeadline": "rollBack"}
+    await serving.apply(packages[1], rules={"shadow": None, "canary": canary, "judge": judging})
+    await serving.until("m", "canary")
+    await changes.steer(serving.platform, "m", Command.PAUSE)
+    await serving.ticks(60)
+    assert serving.platform.book.service("m").rollout.phase is Phase.HELD
+    await changes.steer(serving.platform, "m", Command.RESUME)
+    await serving.ticks(10)
+    assert serving.platform.book.service("m").rollout.phase is Phase.CANARY
+    ended = await serving.until("m", "rolled back", limit=30)
+    assert "no decision within the deadline of 30 s" in ended.reason
+
+
 async def test_rolls_back_a_candidate_that_crashes_again_and_again(serving, packages):
     serving.launcher.put(NEW, ReplicaPhase.CRASH_LOOPING, "exit code 3: model.onnx is damaged")
     await serving.apply(packages[1])

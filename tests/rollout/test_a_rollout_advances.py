@@ -135,6 +135,21 @@ def test_pause_keeps_the_weight_and_only_a_person_ends_it():
     assert (resumed.phase, resumed.step, resumed.paused) == (Phase.CANARY, 1, False)
 
 
+def test_time_stands_still_while_it_is_paused():
+    rollout = started(phase=Phase.CANARY, step=1)
+    for pause, resume in ((105.0, 1105.0), (1115.0, 9115.0)):
+        rollout, _ = command(SPEC, rollout, Command.PAUSE, pause)
+        assert rollout.elapsed(pause) == rollout.elapsed(resume)
+        rollout, _ = command(SPEC, rollout, Command.RESUME, resume)
+    assert rollout.elapsed(9120.0) == 20.0
+
+
+def test_time_goes_on_while_the_judge_holds_it():
+    held = started(phase=Phase.HELD, resume_phase=Phase.CANARY, step=1, entered=110.0)
+    resumed, _ = command(SPEC, held, Command.RESUME, 150.0)
+    assert (held.elapsed(150.0), resumed.elapsed(160.0)) == (50.0, 60.0)
+
+
 def test_promote_by_hand_gives_everything_and_starts_probation():
     after, transition = command(SPEC, started(phase=Phase.CANARY, step=0), Command.PROMOTE, 105.0)
     assert (after.phase, candidate_weight(SPEC, after)) == (Phase.PROBATION, 1.0)

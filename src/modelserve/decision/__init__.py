@@ -33,5 +33,5 @@ def stage(spec: RolloutSpec, rollout: Rollout, now: float) -> Stage:
         weight=candidate_weight(spec, rollout),
         next_weight=next_weight(spec, rollout, now),
         elapsed_in_stage=now - rollout.entered,
-        elapsed=now - rollout.started,
+        elapsed=rollout.elapsed(now),
     )

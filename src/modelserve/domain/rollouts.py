@@ -245,6 +245,8 @@ class Rollout:
     """Index into ``canary.ladder``; -1 before the canary."""
     paused: bool = False
     """Stopped by a person, who alone can resume it."""
+    rested: float = 0.0
+    """Seconds of earlier pauses."""
     resume_phase: Phase | None = None
     """Where a held rollout goes on when it is resumed."""
     holding_since: float | None = None
@@ -266,6 +268,11 @@ class Rollout:
     def course(self) -> Phase:
         """The phase that decides on traffic: a held rollout keeps the traffic of the phase it left."""
         return self.resume_phase if self.phase is Phase.HELD and self.resume_phase else self.phase
+
+    def elapsed(self, now: float) -> float:
+        """Seconds since it began, without those in which a person had paused it."""
+        until = self.entered if self.paused else now
+        return until - self.started - self.rested
 
 
 class Command(StrEnum):

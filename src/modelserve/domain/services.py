@@ -258,7 +258,7 @@ class Judge(Section):
     warm_up: Annotated[Duration, Field(le=600)] = 10.0
     """Time from its first live request in which the candidate's latency does not count: caches fill."""
     deadline: Annotated[Duration, Field(gt=0)] = 86400.0
-    """After this long without a decision, ``onDeadline`` applies."""
+    """After this long without a decision, pauses aside, ``onDeadline`` applies."""
     on_deadline: OnDeadline = OnDeadline.HOLD
     """What happens to a rollout that is still undecided at the deadline."""
 

@@ -20,7 +20,7 @@ class Stage:
     elapsed_in_stage: float = 0.0
     """Since this stage or this weight was entered."""
     elapsed: float = 0.0
-    """Since the rollout began."""
+    """Since the rollout began, without pauses."""
 
     @property
     def final(self) -> bool:

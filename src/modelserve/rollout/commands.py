@@ -44,7 +44,8 @@ def _resume(spec: RolloutSpec, rollout: Rollout, now: float) -> Move:
     verdict = rollout.verdict
     if not rollout.paused and verdict and verdict.decision is Decision.HOLD and verdict.metric:
         raise Conflict(f"the judge holds {rollout.candidate}: {verdict.reasons[0]}; promote or abort it")
-    return move(spec, rollout, rollout.course, "resumed by hand", now, paused=False)
+    rested = rollout.rested + (now - rollout.entered if rollout.paused else 0.0)
+    return move(spec, rollout, rollout.course, "resumed by hand", now, paused=False, rested=rested)
 
 
 def _promote(spec: RolloutSpec, rollout: Rollout, now: float) -> Move:
