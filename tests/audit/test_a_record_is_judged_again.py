@@ -69,6 +69,17 @@ def sight(chance: random.Random, weight: float, failing: float, shadow: bool) ->
     )
 
 
+def crowd(chance: random.Random, weight: float, failing: float, shadow: bool) -> Observation:
+    stable, candidate = (chance.randrange(50_000, 100_000) for _ in range(2))
+    return Observation(
+        0.5,
+        weight,
+        ArmCounts(stable, chance.randrange(stable // 50)),
+        ArmCounts(candidate, chance.randrange(candidate // 60)),
+        PairCounts(9, 0) if shadow else None,
+    )
+
+
 def stored(value, adapter):
     """As it comes back from the records."""
     return codec.from_json(adapter, json.loads(codec.dumps(codec.to_json(value))))
@@ -102,6 +113,12 @@ def test_to_the_last_bit(seed, failing):
     assert (found["same"], found["differences"]) == (True, [])
     assert found["looks"]["judged"] == record.rollout.looks
     assert sum(chapter["looks"] for chapter in found["chapters"]) == record.rollout.looks
+
+
+def test_to_the_last_bit_where_counts_are_large(monkeypatch):
+    monkeypatch.setattr(f"{__name__}.sight", crowd)
+    found = explain(recorded(1, 0.01, looks=30))
+    assert (found["same"], found["differences"]) == (True, [])
 
 
 @pytest.fixture(scope="module")

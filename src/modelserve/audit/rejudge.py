@@ -98,7 +98,8 @@ class Rejudging:
             return None
         try:
             stage = Stage(**look.stage)
-            self.evidence, verdict = judge(self.record.spec, self.evidence, look.observation, stage)
+            evidence, verdict = judge(self.record.spec, self.evidence, look.observation, stage)
+            self.evidence = Evidence.load(evidence.dump())  # as the records would: integers become floats
         except (InvalidInput, ArithmeticError, LookupError, TypeError, ValueError) as error:
             self._found.append(("look", f"this judge can't judge it: {error}"))
             self.evidence = None
