@@ -76,6 +76,13 @@ def test_answers_that_differ_are_stopped_in_the_shadow_before_any_client_sees_on
     assert outcome.candidate_requests == 0
 
 
+@pytest.mark.parametrize(("answers", "end"), [("none", "promoted"), ("answers 60%", "rolled back")])
+def test_where_stable_answers_twice_its_own_noise_is_not_held_against_the_candidate(answers, end):
+    spec = policy(shadow={"noiseFloor": True})
+    scene = Scene(200, 0.001, parse_regression(answers), disagreement=0.1)
+    assert [rehearse(spec, scene, seed, 600.0).end for seed in range(4)] == [end] * 4
+
+
 def test_the_interval_after_a_change_of_weight_is_nobodys_evidence_where_counters_are_read_twice():
     first = Script(lambda now, weight: replace(even(now, weight), candidate=ArmCounts(100, 100)))
     assert Journey(policy(), first, 1.0).run(60).seconds == 1.0

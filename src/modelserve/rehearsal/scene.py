@@ -36,7 +36,8 @@ class Scene:
     p50: float = 0.02
     p99: float = 0.06
     disagreement: float = 0.0
-    """Share of shadow pairs in which even a good candidate answers differently."""
+    """Share of shadow pairs in which even a good candidate answers differently, and stable from itself where
+    it answers twice."""
     tick: float = 1.0
 
     def world(self, wrong: bool) -> World:
@@ -59,6 +60,7 @@ class Stage:
 
     def __init__(self, scene: Scene, spec: RolloutSpec, seed: int) -> None:
         self._scene, self._copied = scene, spec.shadow.share if spec.shadow else 0.0
+        self._twice = bool(spec.shadow and spec.shadow.noise_floor)
         self._before, self._after = (Traffic(scene.world(wrong), seed * 2 + wrong) for wrong in (False, True))
         self._rng = np.random.default_rng((seed, 1))
 
@@ -78,7 +80,23 @@ class Stage:
         differ = told.answers if wrong and told.answers is not None else self._scene.disagreement
         failed = int(rng.binomial(copies, errors))
         differing = failed + int(rng.binomial(copies - failed, differ))
-        return replace(seen, candidate=ArmCounts(copies, failed), pairs=PairCounts(copies, differing, failed))
+        pairs = PairCounts(copies, differing, failed)
+        return replace(
+            seen, candidate=ArmCounts(copies, failed), pairs=self._repeated(pairs) if self._twice else pairs
+        )
+
+    def _repeated(self, seen: PairCounts) -> PairCounts:
+        """Stable answers each copy too; how it differs from itself does not depend on the candidate."""
+        noise, rng = self._scene.disagreement, self._rng
+        both = int(rng.binomial(seen.disagreements, noise))
+        stable_alone = int(rng.binomial(seen.pairs - seen.disagreements, noise))
+        return replace(
+            seen,
+            repeats=seen.pairs,
+            noise=both + stable_alone,
+            candidate_alone=seen.disagreements - both,
+            stable_alone=stable_alone,
+        )
 
 
 def rehearsable(spec: RolloutSpec) -> tuple[RolloutSpec, tuple[str, ...]]:
