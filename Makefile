@@ -16,11 +16,13 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-versi
 MESSAGES := src/modelserve/protocol/messages
 DEV_EXTRAS := $(RUN_EXTRAS) --extra sklearn --extra xgboost --extra lightgbm --extra redis --extra s3 --extra postgres --extra plot --extra dev
 
+QUICK := -n 2 --dist loadfile $(addprefix --ignore=tests/,faults surface clients pytorch terraform)
+
 CHECKOV      := 3.3.30
 CHECKOV_VENV := .venv-checkov
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo up down test test-terraform faults fuzz check format bench bench-serving bench-judge proto train lock clean
+.PHONY: help install tools demo up down test test-platform test-torch test-terraform faults fuzz check format bench bench-serving bench-judge proto train lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -52,7 +54,10 @@ down: install ## Stop the platform
 	@$(BIN)/modelserve down
 
 test: tools ## Run the tests
-	@$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/faults --ignore=tests/surface --ignore=tests/clients --ignore=tests/pytorch --ignore=tests/terraform
+	@$(BIN)/pytest $(QUICK) -m 'not platform'
+
+test-platform: tools ## Run the tests that start a whole platform each
+	@$(BIN)/pytest $(QUICK) -m platform
 
 test-torch: tools $(TORCH_VENV)/.installed ## Run the tests of PyTorch models, in .venv-torch (installs PyTorch)
 	@$(TORCH_VENV)/bin/python -m pytest tests/pytorch tests/runtimes/test_every_runtime_keeps_to_the_port.py \

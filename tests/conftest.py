@@ -226,10 +226,17 @@ class PlatformUnderTest:
             load.stop()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs a whole platform: ``make test`` leaves it to ``make test-platform``."""
+    for item in items:
+        if "new_platform" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.platform)
+
+
 @pytest.fixture
-def platform(tmp_path: Path) -> Iterator[PlatformUnderTest]:
+def platform(tmp_path: Path, new_platform: type[PlatformUnderTest]) -> Iterator[PlatformUnderTest]:
     """A platform that is up; afterwards it is down and nothing of it runs."""
-    running = PlatformUnderTest(tmp_path / "home")
+    running = new_platform(tmp_path / "home")
     running.up()
     yield running
     running.cli("down")
@@ -237,9 +244,9 @@ def platform(tmp_path: Path) -> Iterator[PlatformUnderTest]:
 
 
 @pytest.fixture
-def fresh_platform(tmp_path: Path) -> Iterator[PlatformUnderTest]:
+def fresh_platform(tmp_path: Path, new_platform: type[PlatformUnderTest]) -> Iterator[PlatformUnderTest]:
     """A platform that is not up yet; afterwards it is down."""
-    idle = PlatformUnderTest(tmp_path / "home")
+    idle = new_platform(tmp_path / "home")
     yield idle
     idle.cli("down")
     assert [p.cmdline() for p in idle.processes()] == []
