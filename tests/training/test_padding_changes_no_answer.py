@@ -14,7 +14,7 @@ def test_padding_changes_no_score_by_more_than_a_ten_thousandth(
     load: Callable[[str], Package], held_out: list[Row], version: str
 ) -> None:
     package = load(version)
-    encodings = [package.tokenizer.encode(row.text) for row in held_out[:40]]
+    encodings = [package.tokenizer.encode(row.text) for row in held_out[:16]]
     assert len({len(encoding) for encoding in encodings}) > 5
     together = package.logits(encodings)
     for row, encoding in zip(together, encodings, strict=True):
