@@ -207,7 +207,12 @@ class ServerSettings(_Settings):
     """Processes that read and write HTTP in front of one that runs the model; 0: one process does it all."""
     announce: Path | None = None
     """File that gets ``{"pid", "port", "epoch"}`` as JSON, and ``"grpc_port"`` where there is one, once the
-    sockets are bound. None: nowhere."""
+    sockets are bound, and ``"remarks"`` once the model is loaded. None: nowhere."""
+    batching: bool | None = None
+    """Whether requests may share a run: true if the model's owner says so, false to run each alone and whole;
+    None: as the package says, else where its names and a trial allow it."""
+    warm_up: bool = True
+    """Whether the model must answer inputs made up from its signature before anyone waits for it."""
     max_batch: Annotated[int, Field(ge=1)] | None = None
     """Items in one run of the model; None: as calibration finds, else ``USUAL_BATCH``."""
     max_delay: Annotated[float, Field(ge=0)] = 0.0

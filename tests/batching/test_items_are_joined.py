@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelserve.batching.joining import Joiner, merge
+from modelserve.batching.sharing import TOGETHER
 from modelserve.domain.inference import Array, DataType, Signature, Tensors, TensorSpec
 from modelserve.errors import InvalidInput, ModelFailed
 
@@ -37,7 +38,7 @@ def model(batch: Tensors) -> Tensors:
 
 
 def test_shorter_items_are_filled_up_with_their_pad_value() -> None:
-    joiner, parts = Joiner(TOKENS), [tokens(1, 3), tokens(2, 5, 2)]
+    joiner, parts = Joiner(TOKENS, TOGETHER), [tokens(1, 3), tokens(2, 5, 2)]
     batch = joiner.assemble(parts, [joiner.fit(part) for part in parts])
     assert batch["ids"].tolist() == [[1, 1, 1, PAD, PAD], [2] * 5, [2] * 5]
     assert batch["mask"].tolist() == [[1, 1, 1, 0, 0], [1] * 5, [1] * 5]
@@ -45,7 +46,7 @@ def test_shorter_items_are_filled_up_with_their_pad_value() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 16), st.integers(1, 99)), min_size=1, max_size=8))
 def test_every_item_gets_its_own_outputs_as_if_it_had_run_alone(items: list[tuple[int, int, int]]) -> None:
-    joiner, parts = Joiner(TOKENS), [tokens(*item) for item in items]
+    joiner, parts = Joiner(TOKENS, TOGETHER), [tokens(*item) for item in items]
     fits = [joiner.fit(part) for part in parts]
     assert len({fit.kind for fit in fits}) == 1
     pieces = joiner.split(model(joiner.assemble(parts, fits)), fits)
@@ -57,14 +58,14 @@ def test_every_item_gets_its_own_outputs_as_if_it_had_run_alone(items: list[tupl
 
 
 def test_items_of_any_length_may_share_a_batch_and_say_what_a_row_costs() -> None:
-    joiner = Joiner(TOKENS)
+    joiner = Joiner(TOKENS, TOGETHER)
     short, long = joiner.fit(tokens(1, 10)), joiner.fit(tokens(3, 100))
     assert short.kind == long.kind
     assert (short.size, short.cost, long.size, long.cost) == (10, 10, 100, 300)
 
 
 def test_other_types_shapes_and_wanted_outputs_do_not_share_a_batch() -> None:
-    joiner = Joiner(Signature((TensorSpec("pixels", DataType.FP32, (-1, 3, -1, -1)),), ()))
+    joiner = Joiner(Signature((TensorSpec("pixels", DataType.FP32, (-1, 3, -1, -1)),), ()), TOGETHER)
     pixels = {"pixels": np.zeros((1, 3, 8, 8), np.float32)}
     kinds = [
         joiner.fit(pixels).kind,
@@ -78,7 +79,7 @@ def test_other_types_shapes_and_wanted_outputs_do_not_share_a_batch() -> None:
 
 
 def test_items_of_a_signature_without_free_axes_all_fit_together() -> None:
-    joiner = Joiner(IMAGES)
+    joiner = Joiner(IMAGES, TOGETHER)
     one, five = (joiner.fit({"pixels": np.ones((rows, 3, 8, 8), np.float32)}) for rows in (1, 5))
     assert one.kind == five.kind != joiner.fit({"pixels": np.ones((1, 3, 8, 8))}, ("scores",)).kind
     assert (one.cost, five.cost) == (1, 5)
@@ -89,16 +90,16 @@ def test_padded_inputs_that_disagree_in_length_are_refused() -> None:
     one_row = tuple(replace(spec, shape=(1, -1)) for spec in TOKENS.inputs)
     for signature in (TOKENS, Signature(one_row, TOKENS.outputs)):
         with pytest.raises(InvalidInput, match='counts tokens and must agree: "ids" has 3, "mask" has 4'):
-            Joiner(signature).fit(odd)
+            Joiner(signature, TOGETHER).fit(odd)
 
 
 def test_inputs_that_disagree_about_their_rows_are_refused() -> None:
     with pytest.raises(InvalidInput, match='"ids" has 1, "mask" has 2'):
-        Joiner(TOKENS).fit({"ids": np.zeros((1, 3)), "mask": np.zeros((2, 3))})
+        Joiner(TOKENS, TOGETHER).fit({"ids": np.zeros((1, 3)), "mask": np.zeros((2, 3))})
 
 
 def test_outputs_without_a_row_for_each_row_cannot_be_split() -> None:
-    joiner, parts = Joiner(TOKENS), [tokens(1, 3), tokens(1, 3)]
+    joiner, parts = Joiner(TOKENS, TOGETHER), [tokens(1, 3), tokens(1, 3)]
     fits = [joiner.fit(part) for part in parts]
     with pytest.raises(ModelFailed, match=r'"pooled": shape \[1, 2\] for a batch of 2 rows'):
         joiner.split({"pooled": np.zeros((1, 2))}, fits)
@@ -107,7 +108,7 @@ def test_outputs_without_a_row_for_each_row_cannot_be_split() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 3), (), (4,)])
 def test_a_model_with_a_fixed_first_axis_runs_each_item_alone(shape: tuple[int, ...]) -> None:
-    joiner = Joiner(Signature((TensorSpec("x", DataType.FP32, shape),), ()))
+    joiner = Joiner(Signature((TensorSpec("x", DataType.FP32, shape),), ()), TOGETHER)
     tensors = {"x": np.zeros(shape, np.float32)}
     assert joiner.fit(tensors).kind != joiner.fit(tensors).kind
     assert joiner.fit(tensors).rows == 1

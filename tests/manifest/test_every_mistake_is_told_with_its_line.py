@@ -30,7 +30,7 @@ TOLD = """\
 or a file, s3, https, hf or models URI)
 7: spec.server.batching.maxSize: got "8": must be a whole number
 7: spec.server.batching.maxDelay: got "20s": must be at most 10s
-7: spec.server.batching.max_delay: unknown field; did you mean maxDelay? known here: maxSize, maxDelay
+7: spec.server.batching.max_delay: unknown field; did you mean maxDelay? known here: mode, maxSize, maxDelay
 8: spec.server.queue.timeout: got "0s": must be more than 0s
 9: spec.server.threads: got true: must be a whole number
 10: spec.scaling: got null: must be a mapping (known here: min); leave the field out for the defaults

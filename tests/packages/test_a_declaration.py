@@ -58,7 +58,7 @@ def test_may_be_empty(declare, text):
         ("limits: {max_length: 3}", "limits.max_length: unknown key; did you mean 'maxLength'?"),
         (
             "zzz: 1",
-            "zzz: unknown key; known are task, description, deterministic, reference, limits, signature",
+            "zzz: unknown key; known are task, description, deterministic, batching, warmUp, reference",
         ),
         ("task: tensors", "task: 'tensors': input should be 'token-classification', 'image-class"),
         ("limits: {maxLength: '9'}", "limits.maxLength: '9': input should be a valid integer"),

@@ -22,6 +22,7 @@ import uvicorn
 from onnx import TensorProto, helper
 
 from modelserve.batching.cost import CostModel
+from modelserve.batching.sharing import TOGETHER
 from modelserve.domain.inference import DataType, Entity, Signature, Tensors, TensorSpec
 from modelserve.domain.models import ModelPackage
 from modelserve.domain.models import Task as TaskName
@@ -170,7 +171,7 @@ def serve(tmp_path: Path) -> Factory:
         path = tmp_path / "log"
         with path.open("wb") as file:
             log = EventLog(file.fileno(), service="m", revision="m-00001")
-            loaded = Loaded(package, wrap(model), LetterTask() if text else None)
+            loaded = Loaded(package, wrap(model), LetterTask() if text else None, sharing=TOGETHER)
             starter = starting.Starter(settings, telemetry, log, lambda _: loaded)
 
             async def start(name: str, version: str, package: Path) -> Served:

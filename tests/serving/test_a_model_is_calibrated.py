@@ -14,13 +14,13 @@ import pytest
 from modelserve._kit.machine import cpu_model, usable_cores
 from modelserve.batching.cost import CostModel
 from modelserve.batching.plans import Crew, Plan
+from modelserve.batching.sharing import TOGETHER
 from modelserve.domain.inference import Tensors
 from modelserve.errors import ModelFailed
 from modelserve.runtimes.base import Model
-from modelserve.serving import calibrating
+from modelserve.serving import calibrating, loading
 from modelserve.serving.calibrating import Burst, calibrate, needs_calibration, run_burst
 from modelserve.serving.calibrations import Calibrations, Circumstances
-from modelserve.serving.loading import load
 from modelserve.serving.logs import EventLog
 from modelserve.serving.served import Loaded
 from modelserve.serving.settling import settled, usual
@@ -60,6 +60,11 @@ class Machine:
         self.asked.append((crew, size))
         rate = 100 * (self.gain if crew.cores > 1 else 1) * (self.batching if size > 1 else 1)
         return Burst(runs * size / rate, self.share)
+
+
+def load(settings: ServerSettings) -> Loaded:
+    """The model as it is after its warm-up, which found that requests may share its runs."""
+    return replace(loading.load(settings), sharing=TOGETHER)
 
 
 several = pytest.mark.skipif(CORES < 2, reason="one core: there is nothing to divide; crews stay untested")
@@ -218,7 +223,7 @@ def test_a_server_tells_how_it_runs_its_model(start: Any, onnx_models: dict[str,
     server = start(onnx_models["double"], threads=3, max_batch=5)
     url = server.ready()
     assert httpx.get(f"{url}/v2/models/m").json()["parameters"] == {
-        "workers": 3, "cores_per_run": 1, "max_batch": 5,
+        "workers": 3, "cores_per_run": 1, "max_batch": 5, "batching": "rows",
     }  # fmt: skip
 
 

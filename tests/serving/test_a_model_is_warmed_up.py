@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from modelserve.batching.cost import CostModel
+from modelserve.batching.sharing import Sharing
 from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.domain.models import Task
-from modelserve.errors import InvalidPackage, ModelFailed
+from modelserve.errors import InvalidPackage, ModelFailed, Unavailable
 from modelserve.serving.logs import EventLog
+from modelserve.serving.samples import made_up, reference_questions
 from modelserve.serving.served import Loaded
-from modelserve.serving.warmup import made_up, reference_questions, warm_up
+from modelserve.serving.warmup import warm_up
 
 
 @pytest.fixture
@@ -73,16 +75,61 @@ async def test_a_model_that_fails_on_its_own_reference_rows_is_unfit(
         warm_up(referring(loaded, tmp_path, '{"text": "refuse"}'), 4, log, CostModel())
 
 
-async def test_a_failure_on_made_up_inputs_is_only_told(
-    loaded: Loaded, log: EventLog, tmp_path: Path, monkeypatch: Any
-) -> None:
+@pytest.fixture
+def failing(loaded: Loaded, monkeypatch: Any) -> Loaded:
     def fail(*_: Any) -> Any:
         raise ModelFailed("needs at least 20 tokens")
 
     monkeypatch.setattr(loaded.model, "predict", fail)
-    warm_up(loaded, 4, log, CostModel())
-    (event,) = (json.loads(line) for line in (tmp_path / "events").read_text().splitlines())
-    assert (event["event"], event["message"]) == ("warm_up_failed", "needs at least 20 tokens")
+    return loaded
+
+
+def events(folder: Path) -> list[tuple[str, str]]:
+    lines = (json.loads(line) for line in (folder / "events").read_text().splitlines())
+    return [(line["event"], line.get("message") or line["reason"]) for line in lines]
+
+
+async def test_a_failure_on_inputs_whose_shapes_were_guessed_is_told(
+    failing: Loaded, log: EventLog, tmp_path: Path
+) -> None:
+    warmed = warm_up(failing, 4, log, CostModel())
+    assert events(tmp_path) == [
+        ("warm_up_failed", "the warm-up failed: needs at least 20 tokens"),
+        ("runs_alone", "the warm-up failed"),
+    ]
+    assert warmed.remarks == (
+        "the warm-up failed: needs at least 20 tokens",
+        "every request runs alone and whole: the warm-up failed",
+    )
+
+
+def of_exact_shape(loaded: Loaded) -> Loaded:
+    x, y = TensorSpec("x", DataType.FP32, (-1, 4)), TensorSpec("y", DataType.FP32, (-1, 4))
+    loaded.model.signature = Signature((x,), (y,))
+    return loaded
+
+
+async def test_a_failure_on_inputs_of_exactly_the_signatures_shapes_fails_the_load(
+    failing: Loaded, log: EventLog
+) -> None:
+    with pytest.raises(InvalidPackage, match=r"made up from its signature: needs at least 20 tokens; .*skip"):
+        warm_up(of_exact_shape(failing), 4, log, CostModel())
+
+
+async def test_a_model_that_is_not_to_be_warmed_up_is_not_run(loaded: Loaded, log: EventLog) -> None:
+    skipping = replace(loaded, package=replace(loaded.package, warm_up=False))
+    warmed = warm_up(skipping, 4, log, CostModel())
+    assert loaded.model.rows == []  # type: ignore[attr-defined]
+    assert warmed.sharing == Sharing(False, False, "it was not warmed up (warmUp: skip)")
+
+
+async def test_an_engine_that_is_away_fails_no_load(loaded: Loaded, log: EventLog, monkeypatch: Any) -> None:
+    def away(*_: Any) -> Any:
+        raise Unavailable("the other server is not there")
+
+    monkeypatch.setattr(loaded.model, "predict", away)
+    warmed = warm_up(of_exact_shape(loaded), 4, log, CostModel())
+    assert warmed.doubts == ("the warm-up failed: the other server is not there",)
 
 
 async def test_images_are_read_from_base64(loaded: Loaded, tmp_path: Path) -> None:
@@ -99,8 +146,8 @@ async def test_inputs_are_made_up_for_every_type_and_shape(loaded: Loaded, monke
         TensorSpec("scalar", DataType.BOOL, ()),
     )
     monkeypatch.setattr(loaded.model, "signature", Signature(specs, ()))
-    tensors = made_up(loaded)
-    assert {name: data.shape for name, data in tensors.items()} == {
-        "image": (1, 3, 224, 224), "ids": (1, 16), "words": (2, 3), "scalar": (),
-    }  # fmt: skip
-    assert tensors["ids"].dtype == np.int64
+    for tensors in list(made_up(loaded))[-3:]:  # the first is a text of the model's task
+        assert {name: data.shape for name, data in tensors.items()} == {
+            "image": (1, 3, 224, 224), "ids": (1, 16), "words": (2, 3), "scalar": (),
+        }  # fmt: skip
+        assert tensors["ids"].dtype == np.int64

@@ -10,6 +10,7 @@ import pytest
 
 from modelserve.batching.cost import CostModel
 from modelserve.batching.joining import Joiner
+from modelserve.batching.sharing import TOGETHER
 from modelserve.domain.inference import DataType, Signature, Tensors, TensorSpec
 from modelserve.errors import DeadlineExceeded, ModelFailed
 from modelserve.serving.express import AT_ONCE, ENOUGH, HEAVY, Express
@@ -38,7 +39,7 @@ class Model:
 
 def job(*rows: float) -> TensorJob:
     tensors = {"x": np.array([[row, 1.0] for row in rows], np.float32)}
-    return TensorJob(tensors, Joiner(SIGNATURE).fit(tensors), ())
+    return TensorJob(tensors, Joiner(SIGNATURE, TOGETHER).fit(tensors), ())
 
 
 def express(model: Model, seconds: float, runs: list[int] | None = None) -> Express:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,13 @@ class UnfitArchive(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One tensor of a program: ``kind`` is PyTorch's number of its datatype, an axis of any length is -1."""
+    """One tensor of a program: ``kind`` is PyTorch's number of its datatype, an axis of any length is -1, and
+    ``first_axis`` is the symbol that the export has for axis 0, None where that has a fixed length."""
 
     name: str
     kind: int
     shape: tuple[int, ...]
+    first_axis: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,5 +171,12 @@ def _output_names(tree: Mapping[str, Any], count: int) -> list[str]:
 
 def _value(name: str, argument: Mapping[str, Any], tensors: Mapping[str, Any]) -> Value:
     meta = tensors[argument["as_tensor"]["name"]]
-    shape = tuple(size.get("as_int", -1) for size in meta["sizes"])
-    return Value(name, int(meta["dtype"]), shape)
+    sizes = meta["sizes"]
+    shape = tuple(size.get("as_int", -1) for size in sizes)
+    return Value(name, int(meta["dtype"]), shape, _first_axis(sizes))
+
+
+def _first_axis(sizes: Sequence[Mapping[str, Any]]) -> str | None:
+    """The symbol, or expression of symbols, that the export has for axis 0."""
+    expression = sizes[0].get("as_expr") if sizes else None
+    return expression.get("expr_str") if isinstance(expression, Mapping) else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from modelserve.batching.sharing import Sharing, fixed_axis
 from modelserve.domain.inference import Array, Signature, Tensors, TensorSpec
 from modelserve.errors import InvalidInput, ModelFailed
 
@@ -34,15 +35,16 @@ class Fit:
 
 
 class Joiner:
-    """Joins and splits by a model's signature."""
+    """Joins and splits by a model's signature, as far as ``sharing`` allows."""
 
-    def __init__(self, signature: Signature) -> None:
-        specs = (*signature.inputs, *signature.outputs)
-        self.joinable = all(spec.shape[:1] == (-1,) for spec in specs)
-        """Whether the model takes any number of rows; else every item runs by itself."""
+    def __init__(self, signature: Signature, sharing: Sharing) -> None:
+        self.joinable = sharing.rows and not fixed_axis(signature)
+        """Whether items may share a run, and rows may be cut; else every item runs by itself and whole."""
         self._pads = {spec.name: spec.pad for spec in signature.inputs if _padded(spec)}
+        self._lengths = sharing.lengths
         self._follows = {spec.name for spec in signature.outputs if spec.shape[1:2] == (-1,)}
         self._free = _free_axes(signature)
+        self._counted = [spec.name for spec in signature.inputs if spec.shape[:1] == (-1,)]
         self._plain = not self._pads and not self._free and self.joinable
 
     def fit(self, tensors: Tensors, outputs: tuple[str, ...] = ()) -> Fit:
@@ -50,14 +52,19 @@ class Joiner:
         padded ones about their length. Datatypes and fixed axes are taken to be the signature's."""
         length = self._length(tensors) if self._pads else 0
         if not self.joinable:
-            return Fit(object(), 1, 0, self._size(tensors))
+            return Fit(object(), self._longest(tensors), 0, self._size(tensors))
         if self._plain:
             return Fit(outputs, _rows(tensors))
+        padded = self._pads if length and self._lengths else ()
         kind = tuple(
-            (name, data.dtype, data.shape[2:] if length and name in self._pads else data.shape[1:])
+            (name, data.dtype, data.shape[2:] if name in padded else data.shape[1:])
             for name, data in tensors.items()
         )
         return Fit((frozenset(kind), outputs), _rows(tensors), length, self._size(tensors))
+
+    def _longest(self, tensors: Tensors) -> int:
+        """The most that the first axis of an input has, where it may have any length."""
+        return max((len(tensors[name]) for name in self._counted if name in tensors), default=1)
 
     def _size(self, tensors: Tensors) -> int:
         """The most that the free axes of one input make of a row."""

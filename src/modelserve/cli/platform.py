@@ -179,6 +179,14 @@ def status(as_json: AsJson = False) -> None:
     for service in found["services"]:
         if service["experiment"]:
             say(f"{service['name']} takes part in the experiment {service['experiment']}")
+        for remark in _remarks(service):
+            say(remark)
+
+
+def _remarks(service: dict[str, Any]) -> list[str]:
+    """What model servers say of their revisions, each once however many replicas say it."""
+    told = (f"{each['revision']}: {remark}" for each in service["replicas"] for remark in each["remarks"])
+    return list(dict.fromkeys(told))
 
 
 def _yes(value: bool) -> str:

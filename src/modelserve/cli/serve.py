@@ -16,6 +16,7 @@ from modelserve.cli.output import AsJson, console, say
 from modelserve.domain.inference import DataType, TensorSpec
 from modelserve.domain.models import ModelPackage, Task
 from modelserve.domain.quantities import parse_bytes
+from modelserve.domain.services import BatchingMode
 from modelserve.errors import InvalidInput, InvalidPackage, ModelServeError, Unavailable
 from modelserve.settings import ServerSettings
 
@@ -43,6 +44,13 @@ def serve(
         str | None, typer.Option(help="Name of a single model; else the file's or folder's.")
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="Batches at the same time; 0: as many as cores.")] = 0,
+    batching: Annotated[
+        BatchingMode,
+        typer.Option(help="Which requests share a run: as found out, none, or all: rows are independent."),
+    ] = BatchingMode.AUTO,
+    skip_warm_up: Annotated[
+        bool, typer.Option("--skip-warm-up", help="Serve without a run on made-up inputs before.")
+    ] = False,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Run code that packages come with.")
     ] = False,
@@ -61,6 +69,7 @@ def serve(
     prepare()
     where, names = _where(path.absolute(), name, memory_budget)
     given = {"host": host, "port": port, "grpc_port": grpc_port, "threads": threads}
+    given |= {"batching": batching.setting, "warm_up": not skip_warm_up}
     allowed = {"allow_code": allow_code, "allow_pickle": allow_pickle}
     settings = ServerSettings.model_validate({"revision": REVISION, **where, **given, **allowed})
 

@@ -15,7 +15,7 @@ from modelserve.domain.registry import ModelVersion, parse_reference
 from modelserve.domain.services import ModelRef
 from modelserve.errors import InvalidSpec, ModelServeError
 from modelserve.packages import open_package
-from modelserve.packages.randomness import random_operators
+from modelserve.packages.operators import RANDOM, operators_of
 from modelserve.packages.reference import reference
 from modelserve.routing.table import revisions
 from modelserve.runtimes.external import check, describe
@@ -105,7 +105,7 @@ async def deterministic(platform: Platform, folder: Path, model: ModelRef) -> bo
 
     def told() -> bool:
         package = open_package(folder, model.task, model.runtime)
-        return package.deterministic and not random_operators(package.model_file)
+        return package.deterministic and not operators_of(package.model_file) & RANDOM
 
     return await platform.fetcher.run(told)
 

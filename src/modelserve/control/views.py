@@ -59,6 +59,7 @@ def replica_view(replica: Replica) -> Json:
         "pid": replica.pid,
         "restarts": replica.restarts,
         "reason": replica.reason,
+        "remarks": list(replica.remarks),
     }
 
 

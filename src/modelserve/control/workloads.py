@@ -7,7 +7,7 @@ from pathlib import Path
 
 from modelserve.control.book import Service
 from modelserve.domain.models import Allowed
-from modelserve.domain.services import IsolationMode, Server
+from modelserve.domain.services import IsolationMode, Server, WarmUp
 from modelserve.domain.workloads import Workload
 from modelserve.routing.table import revisions
 
@@ -67,12 +67,23 @@ def workload(
             "engine_memory": server.isolation.max_memory,
             "allow_code": allowed.code,
             "allow_external": list(allowed.hosts),
+            **_runs(server),
             **_caches(server, cache_url),
             **({"http_workers": server.http_workers} if server.http_workers else {}),
             "allow_pickle": allowed.pickle,
             **({"grpc_port": 0} if grpc else {}),
         },
     )
+
+
+def _runs(server: Server) -> dict[str, object]:
+    """Nothing for a service that leaves it to the model: what it is not told can't restart it."""
+    told: dict[str, object] = {}
+    if (batching := server.batching.mode.setting) is not None:
+        told["batching"] = batching
+    if server.warm_up is WarmUp.SKIP:
+        told["warm_up"] = False
+    return told
 
 
 def _caches(server: Server, cache_url: str) -> dict[str, object]:

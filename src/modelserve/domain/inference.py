@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -15,6 +15,10 @@ EXTENSIONS = ("binary_tensor_data",)
 """Extensions of the Open Inference Protocol that a server speaks."""
 REPOSITORY_EXTENSION = "model_repository"
 """The one that a server of many models speaks too."""
+
+
+ROWS = "rows"
+"""The name of axis 0 where a layout or a declaration says that it counts rows."""
 
 
 class DataType(StrEnum):
@@ -76,6 +80,9 @@ class TensorSpec:
     datatype: DataType
     shape: tuple[int, ...]
     pad: int | None = None
+    first_axis: str | None = field(default=ROWS, compare=False)
+    """What the model calls axis 0 where it may have any length: tensors that call it alike have as many rows.
+    None where it has no name. Clients do not see it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,10 @@ class ModelPackage:
     description: str = ""
     deterministic: bool = True
     """Whether equal inputs get equal outputs, as the package declares it, or its layout lets expect."""
+    batching: bool | None = None
+    """Whether requests may share a run, as the owner says; None: where nothing speaks against it."""
+    warm_up: bool = True
+    """Whether the model is run before anyone waits for it, and has to be fit for that."""
     runtime: Runtime = Runtime.ONNX
     """The engine that runs ``model_file``: asked for in the spec, else what the layout implies."""
     code: PythonCode | None = None

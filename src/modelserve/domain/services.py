@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
 
 from modelserve.domain.guardrails import DEFAULT_GUARDRAILS, Guardrail, Metric, Segment
 from modelserve.domain.models import Device, Runtime, Task
@@ -41,14 +43,53 @@ class ModelRef(Section):
     """What the model is for; read from the package when left out."""
 
 
-class Batching(Section):
-    """Many requests, one run of the model."""
+class BatchingMode(StrEnum):
+    """Which requests may share a run of the model; one that may not is never cut into several runs either."""
 
+    AUTO = "auto"
+    """Those of a model whose rows are independent by the names of its axes and by a trial at load."""
+    NONE = "none"
+    """No two: every request runs alone and whole."""
+    INDEPENDENT = "independent"
+    """All: the owner says that rows are independent. A trial that shows otherwise fails the load."""
+
+    @property
+    def setting(self) -> bool | None:
+        """As a model server is told."""
+        return {BatchingMode.AUTO: None, BatchingMode.NONE: False, BatchingMode.INDEPENDENT: True}[self]
+
+
+class Batching(Section):
+    """Many requests, one run of the model. ``none`` and ``true`` stand for the modes none and independent."""
+
+    mode: BatchingMode = BatchingMode.AUTO
+    """Which requests may share a run: ``auto`` finds out, ``none`` runs each alone and whole,
+    ``independent`` says that a model's rows don't depend on each other where its file does not tell."""
     max_size: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Items in one batch. Measured at the first start when left out: the fewest that make the model about as
     fast as it gets; 8 where that can't be measured."""
     max_delay: Annotated[Duration, Field(le=10)] = 0.0
     """How long a free worker waits for company. 0: never, a batch is what came while the last one ran."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_word(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return {"mode": BatchingMode.INDEPENDENT if value else BatchingMode.NONE}
+        return {"mode": value} if value == BatchingMode.NONE else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(schema), {"enum": ["none", True, False]}]}
+
+
+class WarmUp(StrEnum):
+    """Whether a model must answer inputs that are made up from its signature before anyone waits for it."""
+
+    RUN = "run"
+    SKIP = "skip"
 
 
 class Queue(Section):
@@ -104,6 +145,9 @@ class Server(Section):
 
     batching: Batching = Batching()
     """How requests share a run of the model."""
+    warm_up: WarmUp = WarmUp.RUN
+    """``skip`` for a model that takes only inputs of a kind that no signature tells: it is served without a
+    run before, and its requests run alone."""
     queue: Queue = Queue()
     """How many requests wait, and how long."""
     threads: Annotated[int, Field(ge=1, le=256)] | None = None

@@ -47,6 +47,8 @@ class Replica:
     epoch: str = ""
     restarts: int = 0
     reason: str = ""
+    remarks: tuple[str, ...] = ()
+    """What the model's owner should know of how it is served."""
 
     @property
     def address(self) -> str:

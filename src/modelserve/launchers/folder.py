@@ -47,13 +47,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What a model server says of itself; ``error`` is set when its package is unfit."""
+    """What a model server says of itself; ``error`` is set when its package is unfit, ``remarks`` once it is
+    loaded, to what its owner should know."""
 
     pid: int = 0
     port: int = 0
     grpc_port: int = 0
     epoch: str = ""
     error: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 _RECORD = TypeAdapter(Record)

@@ -119,6 +119,7 @@ class Slot:
             epoch=told.epoch if self.child else "",
             restarts=max(0, self.care.starts - 1),
             reason=self.care.reason,
+            remarks=told.remarks if self.child else (),
         )
 
     @property

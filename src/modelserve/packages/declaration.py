@@ -6,6 +6,8 @@
     description: finds people and places
     reference: reference.jsonl        # rows with known answers, inside the folder
     deterministic: false              # equal inputs may get different outputs: no answer is given again
+    batching: none                    # every request runs alone and whole; true: rows are independent
+    warmUp: skip                      # no made-up input can be right: serve the model without a run before
     limits: {maxLength: 256, maxPixels: 4000000}
     signature:                        # checked against the graph; may state what the graph leaves open
       inputs: [{name: x, datatype: FP32, shape: [-1, 4]}]
@@ -19,10 +21,10 @@ import difflib
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from modelserve.domain.inference import DataType
@@ -35,6 +37,15 @@ MAX_BYTES = 64 * 1024
 
 Axis = Annotated[int, Strict(), Field(ge=-1)]
 Bound = Annotated[int, Strict(), Field(ge=1)]
+
+
+def _none(value: Any) -> Any:
+    """YAML has no word "none": it is text there."""
+    return False if value == "none" else value
+
+
+OwnersBatching = Annotated[Annotated[bool, Strict()] | None, BeforeValidator(_none)]
+"""``none`` (or false): every request runs alone; true: rows do not depend on each other; None: not said."""
 
 
 class _Section(BaseModel):
@@ -66,6 +77,8 @@ class Declaration(_Section):
     task: Task | None = None
     description: str = ""
     deterministic: Annotated[bool, Strict()] | None = None
+    batching: OwnersBatching = None
+    warm_up: Literal["skip"] | None = None
     reference: str | None = None
     limits: DeclaredLimits = DeclaredLimits()
     signature: DeclaredSignature = DeclaredSignature()

@@ -72,6 +72,7 @@ class _Found:
     def __init__(self, file: str, role: str, name: str, kind: str, shape: Sequence[Any]) -> None:
         self.file, self.role, self.name, self.kind = file, role, name, kind
         self.shape = tuple(axis if isinstance(axis, int) and axis >= 0 else -1 for axis in shape)
+        self.first_axis = shape[0] if shape and isinstance(shape[0], str) else None
 
     @property
     def datatype(self) -> DataType:
@@ -89,7 +90,7 @@ class _Found:
                 f"{self.file}: {self.role} {self.name!r} has no axes in the graph, so no batch axis; "
                 f"declare its shape in {FILE_NAME} under signature.{self.role}s if it has one"
             )
-        return TensorSpec(self.name, datatype, self.shape)
+        return TensorSpec(self.name, datatype, self.shape, first_axis=self.first_axis)
 
     def narrowed(self, tensor: DeclaredTensor, key: str) -> TensorSpec:
         if tensor.datatype is not self.datatype:
@@ -105,7 +106,7 @@ class _Found:
                 f"{FILE_NAME}: {key}.shape: {list(tensor.shape)} declared for {self.name!r}, "
                 f"but the graph has {list(self.shape)}"
             )
-        return TensorSpec(tensor.name, tensor.datatype, tensor.shape)
+        return TensorSpec(tensor.name, tensor.datatype, tensor.shape, first_axis=self.first_axis)
 
 
 def _merge(

@@ -66,6 +66,8 @@ class HuggingFace:
             reference=reference,
             description=declaration.description,
             deterministic=declaration.deterministic is not False,
+            batching=declaration.batching,
+            warm_up=declaration.warm_up is None,
             runtime=Runtime.ONNX,
         )
 

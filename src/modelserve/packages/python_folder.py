@@ -59,6 +59,8 @@ class PythonFolder:
             reference=reference_of(path, declaration),
             description=declaration.description,
             deterministic=declaration.deterministic is True,
+            batching=declaration.batching,
+            warm_up=declaration.warm_up is None,
             runtime=Runtime.PYTHON,
             code=code,
         )

@@ -79,4 +79,5 @@ def _content(value: dict[str, Any]) -> _Content:
 
 
 def _specs(told: tuple[DeclaredTensor, ...]) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(each.name, each.datatype, each.shape) for each in told)
+    """The protocol has no names for axes: whether the other server's first axis counts rows is not known."""
+    return tuple(TensorSpec(each.name, each.datatype, each.shape, first_axis=None) for each in told)

@@ -7,6 +7,7 @@ nothing (a matrix, the results of a program) takes the declared ones, in order.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from modelserve.domain.inference import Signature, TensorSpec
 from modelserve.errors import InvalidPackage
@@ -68,7 +69,10 @@ def _narrow(
         )
     for index, (spec, tensor) in enumerate(zip(found, declared, strict=True)):
         _check_fit(file, f"signature.{side}[{index}]", spec, tensor)
-    return _specs(side, declared)
+    return tuple(
+        replace(spec, first_axis=known.first_axis)
+        for spec, known in zip(_specs(side, declared), found, strict=True)
+    )
 
 
 def _check_fit(file: str, key: str, spec: TensorSpec, tensor: DeclaredTensor) -> None:

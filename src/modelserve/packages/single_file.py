@@ -67,6 +67,8 @@ class SingleFile:
             reference=reference,
             description=declaration.description,
             deterministic=declaration.deterministic is not False,
+            batching=declaration.batching,
+            warm_up=declaration.warm_up is None,
             runtime=self.runtime,
             pickled=model_file.suffix in self.pickles,
         )

@@ -64,7 +64,7 @@ def _spec(file: str, role: str, value: Value) -> TensorSpec:
         )
     if not value.shape:
         raise InvalidPackage(f"{file}: {role} {value.name!r} has no axes, so no batch axis")
-    return TensorSpec(value.name, datatype, value.shape)
+    return TensorSpec(value.name, datatype, value.shape, first_axis=value.first_axis)
 
 
 def _check_numbers(declaration: Declaration) -> None:

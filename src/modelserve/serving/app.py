@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from modelserve import __version__
 from modelserve.errors import InvalidInput, ModelServeError, NotReady
 from modelserve.protocol import events, faults, oip
-from modelserve.serving import schemas, settling
+from modelserve.serving import schemas
 from modelserve.serving.answers import LIMIT
 from modelserve.serving.body import Intake
 from modelserve.serving.codecs import Codec, GenerateCodec, OipCodec, TaskCodec, V1Codec
@@ -202,12 +202,16 @@ def _add_health(api: FastAPI, plane: Dataplane) -> None:
 
 
 def _add_metadata(api: FastAPI, plane: Dataplane, timeout: float) -> None:
-    told: dict[str, Any] = {"response_model": schemas.ModelMetadata, "responses": faults_of(404, 503, 504)}
+    told: dict[str, Any] = {
+        "response_model": schemas.ModelMetadata,
+        "response_model_exclude_none": True,
+        "responses": faults_of(404, 503, 504),
+    }
 
     async def metadata(model: str, version: str | None = None) -> dict[str, Any]:
         served = await plane.model(model, version, time.monotonic() + timeout)
         said = oip.model_metadata(served.name, served.revision, served.signature, served.runtime)
-        return said | {"parameters": settling.told(served.plan)}
+        return said | {"parameters": served.parameters}
 
     @api.get("/v2/models/{model}", **told)
     async def model_metadata(model: str) -> Any:

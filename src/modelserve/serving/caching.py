@@ -18,7 +18,7 @@ from modelserve import __version__
 from modelserve._kit.eager import in_task
 from modelserve.domain.inference import CacheOutcome, CacheUse, InferenceRequest, InferenceResponse
 from modelserve.errors import DeadlineExceeded
-from modelserve.packages.randomness import random_operators
+from modelserve.packages.operators import RANDOM, operators_of
 from modelserve.protocol import kept
 from modelserve.serving.engine import Engine
 from modelserve.serving.served import Loaded, Served
@@ -79,7 +79,7 @@ class CachedServed(Served):
 
 def is_cacheable(loaded: Loaded) -> bool:
     """Whether the model gives equal answers to equal questions, as far as it and its package tell."""
-    return loaded.package.deterministic and not random_operators(loaded.package.model_file)
+    return loaded.package.deterministic and not operators_of(loaded.package.model_file) & RANDOM
 
 
 def common(settings: ServerSettings, loaded: Loaded) -> bytes:

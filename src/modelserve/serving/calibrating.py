@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 
 from modelserve._kit.machine import usable_cores
 from modelserve.batching.cost import CostModel
-from modelserve.batching.joining import Joiner
 from modelserve.batching.plans import (
     LEAST_TURNS,
     SIZES,
@@ -112,7 +111,7 @@ def _crew_is_open(settings: ServerSettings) -> bool:
 
 def _seconds(loaded: Loaded, cost: CostModel) -> float:
     """What a run of one item takes."""
-    return cost.seconds(Joiner(loaded.model.signature).fit(an_item(loaded)).cost)
+    return cost.seconds(loaded.joiner.fit(an_item(loaded)).cost)
 
 
 class _Trial:
@@ -123,7 +122,7 @@ class _Trial:
         self._run, self._shares = run, list[float]()
         self._tuning, self._settings = loaded.tuning, settings
         self._usual = usual(settings, loaded.model)
-        self._item, self._joiner = an_item(loaded), Joiner(loaded.model.signature)
+        self._item, self._joiner = an_item(loaded), loaded.joiner
         self._seconds = _seconds(loaded, cost)
         self._tries_crews = _tries_crews(loaded, settings)
         self._tries_sizes = settings.max_batch is None and self._joiner.joinable

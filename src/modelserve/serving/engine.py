@@ -71,9 +71,10 @@ class Engine:
     """One model, its queue and its workers. Made and used on the event loop's thread."""
 
     def __init__(
-        self, model: Model, queue: BatchQueue, threads: int, ran: Ran, waited: Waited, *, at_once: bool = True
-    ) -> None:
-        self.joiner = Joiner(model.signature)
+        self, model: Model, joiner: Joiner, queue: BatchQueue, threads: int, ran: Ran, waited: Waited, *,
+        at_once: bool = True,
+    ) -> None:  # fmt: skip
+        self.joiner = joiner
         self._model, self._queue, self._cost = model, queue, queue.cost
         self._ran, self._waited = ran, waited
         self._express = Express(model, queue.cost, ran) if at_once else None

@@ -132,6 +132,7 @@ class Life:
                 return self._unfit(error)
             gc.freeze()  # what was loaded stays: looking through it again is a pause for everybody
             self._plane.started = True
+            self._tell_remarks()
             self._log.info("ready", seconds=round(time.monotonic() - self._born, 3))
             self._tell_ready(self._place)
             await asyncio.wait(ends - {self._loading}, return_when=asyncio.FIRST_COMPLETED)
@@ -144,6 +145,12 @@ class Life:
         """What must be in memory before the server is ready: its own revision, or nothing of a repository."""
         if self._settings.repository is None:
             await self._plane.repository.load(self._settings.service)
+
+    def _tell_remarks(self) -> None:
+        """Announce what the owner of what was loaded should know."""
+        remarks = [remark for served in self._plane.repository.served() for remark in served.loaded.remarks]
+        if remarks:
+            self._announce({**self._place, "remarks": remarks})
 
     def _unfit(self, error: BaseException) -> ExitCode:
         """Tell why the package cannot be served; a defect of ours comes with its traceback."""

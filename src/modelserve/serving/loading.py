@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TypeVar
 
@@ -23,7 +24,9 @@ Word = TypeVar("Word", bound=StrEnum)
 def load(settings: ServerSettings) -> Loaded:
     """Read the package and load its model. Takes seconds, blocks. Raises InvalidPackage."""
     task = _known("task", Task, settings.task)
-    package = open_package(settings.package, task, _known("runtime", Runtime, settings.runtime))
+    package = _as_told(
+        open_package(settings.package, task, _known("runtime", Runtime, settings.runtime)), settings
+    )
     _require_allowed(package, settings)
     device = _known("device", Device, settings.device) or Device.AUTO
     if _is_isolated(package, settings):
@@ -32,6 +35,12 @@ def load(settings: ServerSettings) -> Loaded:
     if isinstance(runtime, Tunable):
         return _tuned(package, settings, runtime)
     return Loaded(package, runtime.load(package), task_for(package))
+
+
+def _as_told(package: ModelPackage, settings: ServerSettings) -> ModelPackage:
+    """The package; what the settings say of its runs beats what it says itself."""
+    batching = package.batching if settings.batching is None else settings.batching
+    return replace(package, batching=batching, warm_up=package.warm_up and settings.warm_up)
 
 
 def _tuned(package: ModelPackage, settings: ServerSettings, runtime: Tunable) -> Loaded:

@@ -172,6 +172,10 @@ class Plan(_Body):
     workers: int
     cores_per_run: int
     max_batch: int
+    batching: Literal["rows", "none"] = Field(
+        description="Whether requests may share a run: rows of several do, or each runs alone and whole."
+    )
+    batching_why: str | None = Field(None, description="Why requests do not share runs, or not all do.")
 
 
 class ModelMetadata(_Body):

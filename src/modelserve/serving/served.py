@@ -10,6 +10,7 @@ from typing import Self
 
 from modelserve.batching.joining import Joiner, merge
 from modelserve.batching.plans import Plan
+from modelserve.batching.sharing import UNTRIED, Sharing
 from modelserve.domain.inference import InferenceRequest, InferenceResponse, Signature, Tensors
 from modelserve.domain.models import ModelPackage
 from modelserve.domain.models import Task as TaskName
@@ -20,7 +21,7 @@ from modelserve.serving.contracts import Codec
 from modelserve.serving.engine import Engine
 from modelserve.serving.identity import Identity
 from modelserve.serving.jobs import TaskJob, TensorJob
-from modelserve.serving.settling import usual
+from modelserve.serving.settling import told, usual
 from modelserve.serving.streaming import Streams
 from modelserve.settings import ServerSettings
 from modelserve.tasks.base import Answer, Task
@@ -52,6 +53,21 @@ class Loaded:
     """How it may be tuned; None where the engine does not let itself be."""
     plan: Plan | None = None
     """How it is to be run where the settings leave that open; None: as usual."""
+    sharing: Sharing = UNTRIED
+    """Whether requests may share its runs, as the warm-up finds out."""
+    doubts: tuple[str, ...] = ()
+    """Why it may not be fit, although it is served."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What its owner should know of how it is served."""
+        alone = "every request runs alone and whole: " if not self.sharing.rows else ""
+        return (*self.doubts, *([alone + self.sharing.why] if self.sharing.why else []))
+
+    @property
+    def joiner(self) -> Joiner:
+        """What joins and cuts its requests."""
+        return Joiner(self.model.signature, self.sharing)
 
 
 class Served:
@@ -74,11 +90,22 @@ class Served:
         """Calls that hold it; a model that was let go of is closed when there are none."""
         self._largest: dict[str, int] = {}
         self._idle: asyncio.Event | None = None
-        self._joiner = Joiner(self.signature)
+        self._joiner = loaded.joiner
         self._max_batch, self._max_items = settings.batch_size, settings.max_items
         self._streams = _streams(loaded.model, settings)
         if self._streams is not None:
             telemetry.streams = self._streams
+
+    @property
+    def parameters(self) -> dict[str, int | str]:
+        """How it is run, for its metadata: the plan, and why requests do not share a run where they don't."""
+        sharing = self.loaded.sharing
+        batching = "rows" if sharing.rows else "none"
+        return {
+            **told(self.plan),
+            "batching": batching,
+            **({"batching_why": sharing.why} if sharing.why else {}),
+        }
 
     @property
     def available(self) -> bool:
@@ -149,7 +176,7 @@ class Served:
         whole = joiner.fit(tensors, outputs)
         if whole.rows > self._max_items:
             raise _too_many(whole.rows, "rows", self._max_items)
-        if whole.rows <= self._max_batch:
+        if whole.rows <= self._max_batch or not joiner.joinable:
             found: Tensors = await self.engine.run_one(TensorJob(tensors, whole, outputs), request)
             return found
         chunks = joiner.chunks(tensors, self._max_batch)

@@ -46,7 +46,7 @@ class Starter:
     def _warm(self, settings: ServerSettings) -> tuple[Loaded, CostModel]:
         loaded, cost = self._load(settings), CostModel()
         try:
-            warm_up(loaded, _plan(settings, loaded).max_batch, self._log, cost)
+            loaded = warm_up(loaded, _plan(settings, loaded).max_batch, self._log, cost)
             if needs_calibration(loaded, settings, cost):
                 return self._calibrated(loaded, settings, cost)
         except BaseException:
@@ -64,7 +64,7 @@ class Starter:
             findings.keep(found.tuning.circumstances, found.plan)
         if found.model is not loaded.model:
             cost = CostModel()
-            warm_up(found, _plan(settings, found).max_batch, self._log, cost)
+            found = warm_up(found, _plan(settings, found).max_batch, self._log, cost)
         return found, cost
 
     def serve(self, settings: ServerSettings, loaded: Loaded, cost: CostModel) -> Served:
@@ -74,13 +74,14 @@ class Starter:
         loaded = remembering(loaded, settings, figures)
         model = loaded.model
         threads = model.lanes if isinstance(model, Outside) else settings.worker_threads
-        queue = BatchQueue(settings.batch_size, settings.max_delay, settings.max_waiting, threads, cost)
+        delay = settings.max_delay if loaded.joiner.joinable else 0.0  # else no company can come
+        queue = BatchQueue(settings.batch_size, delay, settings.max_waiting, threads, cost)
         figures.waiting = lambda: queue.waiting
         if isinstance(model, Outside):
             figures.vitals = model.vitals
         engine = Engine(
-            loaded.model, queue, threads, figures.ran, figures.queue_wait.add,
-            at_once=model.steady and not settings.max_delay,
+            loaded.model, loaded.joiner, queue, threads, figures.ran, figures.queue_wait.add,
+            at_once=model.steady and not delay,
         )  # fmt: skip
         named = (settings.service, settings.revision, loaded, engine, settings, figures)
         if settings.cache_ttl is None or not is_cacheable(loaded):

@@ -1,0 +1,113 @@
+"""Whether requests may share a run of a model, and one may be cut into several: where no answer changes.
+
+Two things must hold. All inputs and outputs call their first axis alike: what a graph calls ``num_selected``
+has no row for each row that goes in, however often the numbers agree. And a few different rows, run in
+company, get the answers that they got alone: names say nothing of an operator that looks at all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelserve.domain.inference import Array, DataType, Signature, Tensors, TensorSpec
+
+ROUNDING = 1e-4
+"""Share of an output's largest value by which it may differ in company: engines add up in another order for
+another number of rows, which makes some 1e-6 of it in single precision."""
+COARSE_ROUNDING = 1e-2
+"""The same in half precision, and on accelerators, which may multiply in less than single precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """``rows``: whether requests may share a run; ``lengths``: also where padding gives them one length.
+
+    ``why`` says why not, for people; it is empty where both hold.
+    """
+
+    rows: bool
+    lengths: bool = True
+    why: str = ""
+
+
+TOGETHER = Sharing(True)
+UNTRIED = Sharing(False, False, "whether requests may share a run was not tried")
+
+
+def unlike_axes(signature: Signature) -> str:
+    """Why the first axes of the tensors can't all count the same rows; empty if they can."""
+    places = list(_places(signature))
+    first, rows = places[0]
+    for place, spec in places:
+        if reason := _unknown(place, spec):
+            return reason
+        if spec.first_axis != rows.first_axis:
+            return f'{first} calls its first axis "{rows.first_axis}", and {place} "{spec.first_axis}"'
+    return ""
+
+
+def fixed_axis(signature: Signature) -> str:
+    """Which tensor does not let the number of rows be chosen; empty if none."""
+    return next((_fixed(place, spec) for place, spec in _places(signature) if spec.shape[:1] != (-1,)), "")
+
+
+def _places(signature: Signature) -> Iterator[tuple[str, TensorSpec]]:
+    for role, specs in (("input", signature.inputs), ("output", signature.outputs)):
+        yield from ((f'{role} "{spec.name}"', spec) for spec in specs)
+
+
+def _unknown(place: str, spec: TensorSpec) -> str:
+    if spec.shape[:1] != (-1,):
+        return _fixed(place, spec)
+    return "" if spec.first_axis else f"the first axis of {place} has no name, so it may not count rows"
+
+
+def _fixed(place: str, spec: TensorSpec) -> str:
+    return f"the first axis of {place} is fixed at {spec.shape[0]}" if spec.shape else f"{place} has no axes"
+
+
+def departure(alone: Tensors, company: Tensors, coarse: bool = False) -> str:
+    """How outputs that some rows got in company depart from those that they got alone, in words with numbers.
+
+    Empty if they are the same within the engine's rounding: an element may differ by :data:`ROUNDING` of the
+    largest value in its output (:data:`COARSE_ROUNDING` in half precision, or where all is ``coarse``). Whole
+    numbers, truth values and BYTES must be equal.
+    """
+    return next(filter(None, _departures(alone, company, coarse)), "")
+
+
+def _departures(alone: Tensors, company: Tensors, coarse: bool) -> Iterator[str]:
+    for name, expected in alone.items():
+        found = company[name]
+        if found.shape != expected.shape:
+            yield f'output "{name}" has shape {list(expected.shape)} alone and {list(found.shape)} in company'
+        elif expected.dtype.kind != "f":
+            yield _unequal(name, expected, found)
+        else:
+            half = DataType.of(expected.dtype) is DataType.FP16
+            yield _apart(name, expected, found, COARSE_ROUNDING if coarse or half else ROUNDING)
+
+
+def _unequal(name: str, expected: Array, found: Array) -> str:
+    unequal = int((expected != found).sum())
+    return f'output "{name}": {unequal} of {expected.size} values are others in company' if unequal else ""
+
+
+def _apart(name: str, expected: Array, found: Array, allowed: float) -> str:
+    """Not-a-number is the same as itself, and so is each infinity."""
+    same = (expected == found) | (np.isnan(expected) & np.isnan(found))
+    if same.all():
+        return ""
+    finite = np.isfinite(expected) & np.isfinite(found)
+    if (~same & ~finite).any():
+        return f'output "{name}" is finite alone and not in company, or the other way round'
+    wide = expected.astype(np.float64), found.astype(np.float64)
+    largest = float(np.abs(wide[0][finite]).max())
+    difference = float(np.abs(wide[0] - wide[1])[finite].max())
+    if difference <= allowed * largest:
+        return ""
+    share = f"{difference / largest:.2%} of its largest value" if largest else f"{difference:.2g} from 0"
+    return f'output "{name}" changes in company by {share} ({allowed:.2%} may be rounding)'
