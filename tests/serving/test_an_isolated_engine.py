@@ -133,6 +133,8 @@ def test_tells_a_failure_of_the_code_and_keeps_its_traceback(start: Any, package
     assert "Traceback" not in failed.text
     events = {event["event"]: event for event in server.events()}
     assert "model.py" in events["request_failed"]["traceback"]
+    assert "ValueError" in events["request_failed"]["traceback"]
+    assert failed.json()["error"] not in str(events["request_failed"]), "its words may repeat the input"
     assert events["engine_output"]["message"] == "loaded"
 
 

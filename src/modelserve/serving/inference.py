@@ -94,11 +94,11 @@ class Ledger:
         self, exchange: Exchange, protocol: str, error: Exception, told: ModelServeError
     ) -> None:
         fields: dict[str, Any] = {"request_id": exchange.request_id, "arm": exchange.arm}
-        fields |= {"protocol": protocol, "code": told.code, "message": str(error)}
-        if error.__cause__ is not None or error is not told:
+        fields |= {"protocol": protocol, "code": told.code}
+        if error.__cause__ is not None or error is not told:  # others' words may repeat the input
             self.log.error("request_failed", error, **fields)
         else:
-            self.log.warning("request_failed", **fields)
+            self.log.warning("request_failed", message=str(error), **fields)
 
 
 @dataclass(frozen=True, slots=True)

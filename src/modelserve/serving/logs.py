@@ -1,5 +1,8 @@
 """Structured logs: one JSON line on standard error for each event.
 
+No line holds what a client sent. The words of an exception may, so that of one that happens on the way of a
+request the class is told and where it comes from.
+
 An *event* is a short name that stays the same ("ready", "request_failed"); its fields tell the rest. A line
 that cannot be written (a full disk) is lost and counted, and hurts no request.
 """
@@ -16,6 +19,8 @@ import traceback
 from typing import Any
 
 import orjson
+
+from modelserve._kit.traces import where
 
 PER_SECOND = 20
 """Lines of one event in one second; more are counted, and told with the next one that is written."""
@@ -41,9 +46,9 @@ class EventLog:
         self.write("warning", event, fields)
 
     def error(self, event: str, error: BaseException | None = None, **fields: Any) -> None:
-        """``error`` goes out with its traceback, in one field."""
+        """``error``: where it comes from goes out in one field, and no word of it."""
         if error is not None:
-            fields["traceback"] = "".join(traceback.format_exception(error))
+            fields["traceback"] = where(error)
         self.write("error", event, fields)
 
     def write(self, level: str, event: str, fields: dict[str, Any]) -> None:
@@ -84,11 +89,22 @@ class Bridge(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
         fields |= getattr(record, "fields", {})
-        if record.exc_info and record.exc_info[1]:
-            fields["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
+        if record.exc_info and (error := record.exc_info[1]):
+            ours = record.name.startswith("modelserve.")
+            fields |= _of_ours(error) if ours else _of_a_library(record, error)
         self._log.write(
             _NAMES.get(record.levelname.lower(), "info"), _EVENTS.get(record.name, "library"), fields
         )
+
+
+def _of_ours(error: BaseException) -> dict[str, Any]:
+    """What we log so is about engines and servers, not about a request: it may speak."""
+    return {"traceback": "".join(traceback.format_exception(error))}
+
+
+def _of_a_library(record: logging.LogRecord, error: BaseException) -> dict[str, Any]:
+    """asyncio's further lines repeat the words of the exception."""
+    return {"message": (record.getMessage().splitlines() or [""])[0], "traceback": where(error)}
 
 
 def capture_libraries(log: EventLog) -> None:

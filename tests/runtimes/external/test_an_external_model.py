@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from modelserve._kit.traces import where
 from modelserve.domain.inference import DataType, TensorSpec
 from modelserve.domain.models import Allowed
 from modelserve.errors import (
@@ -80,8 +81,11 @@ class TestFailures:
     def test_say_whose_fault_it_was(self, remote, refer, status, kind):
         model = refer()
         remote.scripted = status, {"location": "http://127.0.0.1:1/"}, b'{"error": "in its own\\nwords"}'
-        with pytest.raises(kind, match=f"the external server answered {status}: in its own words"):
+        with pytest.raises(kind, match=f"the external server answered {status}: in its own words") as caught:
             model.predict(GIVEN)
+        logged = where(caught.value)
+        assert f"the external server answered {status}" in logged
+        assert "own words" not in logged, "they may repeat the input"
 
     def test_say_when_to_come_back(self, remote, refer):
         model = refer()

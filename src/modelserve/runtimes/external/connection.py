@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import orjson
 
+from modelserve._kit.traces import Elsewhere
 from modelserve.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -105,8 +106,10 @@ def _failure(answer: httpx.Response, content: bytes) -> ModelServeError:
     kind = _BY_STATUS.get(answer.status_code, ModelFailed)
     after = answer.headers.get("retry-after", "")
     seconds = float(after) if after.isdigit() else (1.0 if kind.retryable else None)
-    told = f"the external server answered {answer.status_code}: {_said(answer, content)}"
-    return kind(told, retry_after=seconds)
+    answered = f"the external server answered {answer.status_code}"
+    error = kind(f"{answered}: {_said(answer, content)}", retry_after=seconds)
+    error.__cause__ = Elsewhere(answered)  # all that a log may hold of it: what was said may repeat the input
+    return error
 
 
 def _said(answer: httpx.Response, content: bytes) -> str:

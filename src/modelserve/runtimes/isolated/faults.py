@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelserve import errors
+from modelserve._kit.traces import Elsewhere, where
 from modelserve.errors import ModelFailed, ModelServeError
 
 _SHOWN = 300
-
-
-class Elsewhere(Exception):
-    """The traceback of the other process, for the log."""
 
 
 def describe_fault(error: Exception) -> dict[str, Any]:
@@ -23,7 +19,7 @@ def describe_fault(error: Exception) -> dict[str, Any]:
     code = error.code if isinstance(error, ModelServeError) else ModelFailed.code
     quiet = known and error.__cause__ is None
     after = error.retry_after if isinstance(error, ModelServeError) else None
-    trace = "" if quiet else _traceback(error)
+    trace = "" if quiet else where(error)
     return {"code": code, "message": told, "retry_after": after, "traceback": trace}
 
 
@@ -32,7 +28,7 @@ def restore_fault(told: Mapping[str, Any]) -> ModelServeError:
     kind = _BY_CODE.get(str(told.get("code")), ModelFailed)
     error = kind(str(told.get("message")), retry_after=told.get("retry_after"))
     if trace := told.get("traceback"):
-        error.__cause__ = Elsewhere(f"\n{trace}")
+        error.__cause__ = Elsewhere(trace)
     return error
 
 
@@ -41,10 +37,6 @@ def in_words(error: BaseException) -> str:
     said = (str(error).strip().splitlines() or [""])[0]
     line = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
-
-
-def _traceback(error: Exception) -> str:
-    return "".join(traceback.format_exception(error)).rstrip()
 
 
 def _leaves(base: type[ModelServeError]) -> Iterator[type[ModelServeError]]:
