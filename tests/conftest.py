@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,9 +33,12 @@ from sqlalchemy import create_engine, make_url, text
 
 from modelserve import Client
 from modelserve._kit.ports import free_port
+from modelserve._kit.quiet import silence
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "models"
+
+silence()  # tests import onnxruntime themselves, too
 
 
 @dataclass
@@ -119,8 +122,9 @@ class Load:
 class PlatformUnderTest:
     """One platform in its own home, driven through the command line."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, environment: Mapping[str, str] = os.environ) -> None:
         self.home = home
+        self.environment = {**environment, "MODELSERVE_HOME": str(home)}
         self.port = free_port()
         self.door = f"http://127.0.0.1:{self.port}"
 
@@ -134,7 +138,7 @@ class PlatformUnderTest:
     def start_cli(self, *arguments: str, given: str | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "modelserve", *arguments],
-            env=os.environ | {"MODELSERVE_HOME": str(self.home)},
+            env=self.environment,
             stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

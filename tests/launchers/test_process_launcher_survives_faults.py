@@ -8,6 +8,7 @@ import time
 import psutil
 import pytest
 
+from modelserve._kit.quiet import SWITCHES
 from modelserve._kit.waiting import wait_until
 from modelserve.domain.workloads import ReplicaPhase
 from modelserve.launchers import folder as folders
@@ -217,6 +218,21 @@ async def test_a_server_is_told_its_settings_and_no_secret(
     environment = json.loads((package.path / "environment.json").read_text())
     assert "secret" not in str(environment)
     assert environment["PATH"] == os.environ["PATH"]
+
+
+async def test_a_server_is_told_where_files_may_lie_and_to_keep_libraries_quiet(
+    process_launcher, package, reach, monkeypatch, tmp_path
+):
+    operators = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPYCACHEPREFIX": str(tmp_path / "pyc")}
+    for name, value in operators.items():
+        monkeypatch.setenv(name, value)
+    for name in SWITCHES:
+        monkeypatch.setenv(name, "0")
+    await process_launcher.apply([package.workload()])
+    await reach(process_launcher)
+
+    environment = json.loads((package.path / "environment.json").read_text())
+    assert environment == environment | operators | dict(SWITCHES)
 
 
 async def test_a_log_that_grew_large_is_put_aside_at_the_next_start(

@@ -45,6 +45,7 @@ def test_may_be_a_link_to_a_package(tmp_path, save_relu):
 def test_needs_the_engine_to_be_read(tmp_path, save_relu, monkeypatch):
     path = save_relu(tmp_path / "model.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "modelserve._kit.onnxruntime", raising=False)
     with pytest.raises(Unavailable, match=r"pip install 'modelserve\[onnx\]'"):
         open_package(path)
 

@@ -3,6 +3,8 @@
 import io
 import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -242,3 +244,19 @@ class Opener:
 
     def __reduce__(self):
         return os.mkdir, (self.folder,)
+
+
+def test_leaves_nothing_in_the_users_folders(affine, tmp_path):
+    """PyTorch's compiler would make a folder of its own beside all temporary files."""
+    (tmp_path / "user").mkdir()
+    (tmp_path / "tmp").mkdir()
+    code = (
+        "import sys; from pathlib import Path; from modelserve.packages import open_package;"
+        "from modelserve.runtimes import runtime_for; package = open_package(Path(sys.argv[1]));"
+        "runtime_for(package.runtime).load(package)"
+    )
+    places = {"HOME": str(tmp_path / "user"), "TMPDIR": str(tmp_path / "tmp")}
+    known = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    command = [sys.executable, "-c", code, str(affine)]
+    subprocess.run(command, env={**known, **places, "PYTHONDONTWRITEBYTECODE": "1"}, check=True, timeout=100)
+    assert [*(tmp_path / "user").iterdir(), *(tmp_path / "tmp").iterdir()] == []

@@ -16,6 +16,7 @@ def test_must_be_known():
 
 def test_that_is_not_installed_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "modelserve._kit.onnxruntime", raising=False)
     monkeypatch.delitem(sys.modules, "modelserve.runtimes.onnx", raising=False)
     with pytest.raises(Unavailable, match=r"needs onnxruntime, .*: pip install 'modelserve\[onnx\]'"):
         runtime_for("onnx")

@@ -28,7 +28,8 @@ def test_checkov_finds_nothing() -> None:
         "-o",
         "json",
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    quiet = os.environ | {"CKV_SKIP_PACKAGE_UPDATE_CHECK": "true"}  # it would ask PyPI
+    done = subprocess.run(command, capture_output=True, text=True, env=quiet)
     report = json.loads(done.stdout)
     summary = report["summary"]
     print(f"checkov {summary['checkov_version']}: {summary['passed']} passed, {summary['skipped']} excepted")

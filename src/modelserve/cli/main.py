@@ -13,6 +13,7 @@ import sys
 import typer
 
 from modelserve import __version__
+from modelserve._kit.quiet import silence
 from modelserve.cli import (
     bench,
     experiment,
@@ -59,6 +60,7 @@ def options(
 def main() -> None:
     """Entry point: an error of ours becomes one line on stderr and an exit code; typer speaks of wrong usage,
     of Ctrl-C and of a pipe that is closed."""
+    silence()
     try:
         app()
     except ModelServeError as error:

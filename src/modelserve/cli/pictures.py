@@ -11,7 +11,7 @@ from modelserve.errors import InvalidInput, Unavailable
 def figure(width: float, height: float) -> Any:
     """An empty one, in inches. Raises Unavailable without matplotlib."""
     try:
-        from matplotlib.figure import Figure
+        from modelserve._kit.matplotlib import Figure
     except ImportError:
         raise Unavailable("--out needs matplotlib: pip install 'modelserve[plot]'") from None
     return Figure(figsize=(width, height), layout="constrained")

@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 
+from modelserve._kit.quiet import silence
 from modelserve.control.local import serve
 from modelserve.control.repeating import Repeating
 from modelserve.errors import ModelServeError
@@ -20,6 +21,7 @@ FAILED = 1
 
 def main() -> int:
     """Settings come as JSON on stdin."""
+    silence()
     _log()
     settings = PlatformSettings.model_validate_json(sys.stdin.buffer.read())
     try:

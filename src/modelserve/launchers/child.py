@@ -15,13 +15,15 @@ from typing import BinaryIO
 import psutil
 
 from modelserve._kit.processes import Identity, identify, signal_group
+from modelserve._kit.quiet import SWITCHES
 
 _PASSED_ON = frozenset(
     {"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH"}
+    | {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}  # where Python may leave files
     | {"SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV"}
 )
 _POLL = 0.005
-_PREFIXES_PASSED_ON = ("CUDA_", "LC_", "NVIDIA_")
+_PREFIXES_PASSED_ON = ("CUDA_", "LC_", "NVIDIA_", "XDG_")
 
 
 class Child:
@@ -141,4 +143,4 @@ def _leads(pid: int) -> bool:
 def _environment(whole: Mapping[str, str]) -> dict[str, str]:
     """What a model server needs and nothing else: the records store's password is none of its business."""
     kept = {k: v for k, v in whole.items() if k in _PASSED_ON or k.startswith(_PREFIXES_PASSED_ON)}
-    return kept | {"PYTHONUNBUFFERED": "1"}
+    return {**kept, **SWITCHES, "PYTHONUNBUFFERED": "1"}

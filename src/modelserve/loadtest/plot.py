@@ -18,7 +18,7 @@ _TICKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 def draw(report: Report, path: Path) -> None:
     """Write the picture; the ending of ``path`` says its kind. Raises Unavailable without matplotlib."""
     try:
-        from matplotlib.figure import Figure
+        from modelserve._kit.matplotlib import Figure
     except ImportError:
         raise Unavailable("--plot needs matplotlib: pip install 'modelserve[plot]'") from None
     figure = Figure(figsize=(9, 5), layout="constrained")

@@ -15,6 +15,7 @@ from typing import Any
 
 import uvloop
 
+from modelserve._kit.quiet import silence
 from modelserve.loadtest import buckets
 from modelserve.loadtest.loops import Loop, loop_for
 from modelserve.loadtest.plans import BEAT, Plan
@@ -58,6 +59,7 @@ async def _beat(loop: Loop, begin: float) -> None:
 
 
 def main() -> None:
+    silence()
     plan = Plan.from_json(sys.stdin.readline())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work(plan))

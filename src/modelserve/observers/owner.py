@@ -15,11 +15,13 @@ from collections.abc import Callable
 from typing import Any
 
 from modelserve._kit.processes import end_with
+from modelserve._kit.quiet import silence
 
 Function = Callable[[Any, Any], Any]
 
 
 def main() -> int:
+    silence()
     end_with(int(sys.argv[2]))
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

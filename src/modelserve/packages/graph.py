@@ -155,7 +155,7 @@ def _session_alone(path: Path) -> Any:
 
 def _session(path: Path, name: str = "") -> Any:
     try:
-        import onnxruntime
+        from modelserve._kit.onnxruntime import onnxruntime
     except ModuleNotFoundError as error:
         raise Unavailable("reading ONNX models needs: pip install 'modelserve[onnx]'") from error
     options = onnxruntime.SessionOptions()

@@ -13,7 +13,7 @@ from modelserve.rehearsal.simulation import Summary
 def draw(summaries: Sequence[Summary], path: Path) -> None:
     """Write it; the ending of ``path`` says its kind. Raises Unavailable without matplotlib."""
     try:
-        from matplotlib.figure import Figure
+        from modelserve._kit.matplotlib import Figure
     except ImportError:
         raise Unavailable("--plot needs matplotlib: pip install 'modelserve[plot]'") from None
     figure = Figure(figsize=(11, 4.5), layout="constrained")

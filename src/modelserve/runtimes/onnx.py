@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from modelserve._kit.onnx_errors import first_line
+from modelserve._kit.onnxruntime import onnxruntime
 from modelserve.domain.inference import Array, DataType, Signature, Tensors
 from modelserve.domain.models import Device, ModelPackage
 from modelserve.errors import InvalidInput, InvalidPackage, ModelFailed

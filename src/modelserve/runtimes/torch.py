@@ -9,11 +9,12 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch.utils import _pytree as pytree
 
+from modelserve._kit.caches import caches_in
 from modelserve._kit.onnx_errors import first_line
 from modelserve._kit.torch_archives import Kind, clean_copy, kind_of
 from modelserve._kit.torch_programs import UnfitArchive
@@ -65,13 +66,19 @@ def _script(package: ModelPackage, device: str) -> Call:
     return lambda inputs: module(*inputs.values())
 
 
+def _loaded(copy: IO[bytes]) -> Any:
+    """The first load imports a compiler, which no such program needs, and which makes its folder at once."""
+    with tempfile.TemporaryDirectory(prefix="modelserve-") as at, caches_in(at, "TORCHINDUCTOR_CACHE_DIR"):
+        return torch.export.load(copy)
+
+
 def _program(package: ModelPackage, device: str) -> Call:
     """An exported program, from its clean copy: inputs go by order into the places of the export."""
     with tempfile.TemporaryFile(prefix="modelserve-") as copy, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         clean_copy(package.model_file, copy)
         copy.seek(0)
-        program = torch.export.load(copy)
+        program = _loaded(copy)
     if device != "cpu":
         from torch.export.passes import move_to_device_pass
 

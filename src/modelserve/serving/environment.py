@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from modelserve._kit.quiet import silence
+
 ONE_THREAD_EACH = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 """The server's own workers are the parallelism."""
 
@@ -12,6 +14,7 @@ QUIET = {"GRPC_VERBOSITY": "NONE"}
 
 
 def prepare() -> None:
-    """To be called before anything heavy is imported; what the operator has set stays."""
+    """To be called before anything heavy is imported; what the operator has set stays, but for telemetry."""
+    silence()
     for name, value in {**ONE_THREAD_EACH, **QUIET}.items():
         os.environ.setdefault(name, value)

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from typing import Any
 
 from modelserve._kit.processes import end_with
+from modelserve._kit.quiet import silence
 
 
 def main() -> None:
+    silence()
     end_with(int(sys.argv[2]))
     calls = json.load(sys.stdin)
     out = os.dup(1)

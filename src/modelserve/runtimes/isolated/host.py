@@ -17,6 +17,7 @@ import threading
 from collections.abc import Sequence
 
 from modelserve._kit.processes import end_with
+from modelserve._kit.quiet import silence
 from modelserve.runtimes.base import Model
 from modelserve.runtimes.choosing import runtime_for
 from modelserve.runtimes.isolated.channel import Channel
@@ -27,6 +28,7 @@ from modelserve.runtimes.isolated.hosting import read_device, read_graphs, read_
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Load what the server says, then answer it until it goes away."""
+    silence()
     parser = argparse.ArgumentParser(prog="python -m modelserve.runtimes.isolated.host")
     parser.add_argument("--parent", type=int, required=True, help="process id of the model server")
     parser.add_argument("--lanes", required=True, help="descriptors of its sockets, with commas between")

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import uvloop
 
+from modelserve._kit.quiet import silence
 from modelserve.errors import Unavailable
 from modelserve.serving.lifespan import Life
 from modelserve.serving.listening import BACKLOG, ExitCode
@@ -72,6 +73,7 @@ async def _live(charge: Charge, log: EventLog) -> tuple[ExitCode, bool]:
 
 
 def main() -> int:
+    silence()
     charge = take_charge()
     settings = charge.settings()
     log = EventLog(service=settings.service, revision=settings.revision)

@@ -10,6 +10,7 @@ import time
 
 import uvloop
 
+from modelserve._kit.quiet import silence
 from modelserve.serving.app import create_front
 from modelserve.serving.front import NOTICE, Front, unless
 from modelserve.serving.inference import Ledger
@@ -72,6 +73,7 @@ async def _live(charge: Charge, log: EventLog) -> ExitCode:
 
 
 def main() -> int:
+    silence()
     charge = take_charge()
     settings = charge.settings()
     log = EventLog(service=settings.service, revision=settings.revision)
