@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from modelserve._kit.waiting import wait_until
 from modelserve.domain.routes import Endpoint
 
 UPSTREAM = Path(__file__).with_name("upstream.py")
@@ -157,6 +158,19 @@ async def fetch(
         return await asyncio.wait_for(connection.request(path, method, headers, body), 30)
     finally:
         connection.close()
+
+
+async def logged(log: Path, request_id: str) -> dict[str, Any]:
+    """A request's line in the access log, once it is on the disk. Tests share the log, so the id must be the
+    test's own."""
+
+    def lines() -> list[str]:
+        return [line for line in log.read_text().splitlines() if request_id in line]
+
+    await wait_until(lines, 10, f"the line of {request_id} is on the disk")
+    (line,) = lines()
+    found: dict[str, Any] = json.loads(line)
+    return found
 
 
 @dataclass

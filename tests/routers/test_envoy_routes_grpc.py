@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import grpc
@@ -221,13 +222,12 @@ async def test_and_counts_an_answer_from_the_cache_apart(scene: Scene) -> None:
     assert seen.candidate == ArmCounts(0, cached=answers["ner-2"])
 
 
-async def test_and_logs_who_answered(scene: Scene) -> None:
+async def test_and_logs_who_answered(scene: Scene, lab: ModuleType) -> None:
     scene.stable.told = {"x-modelserve-revision": "ner-1"}
     await scene.route(0.0)
-    await scene.ask(SERVICE, ("x-request-id", "line-1"))
-    log = scene.door.access_log
-    await wait_until(lambda: "line-1" in log.read_text(), description="the line is on the disk", timeout=10)
-    (line,) = [json.loads(line) for line in log.read_text().splitlines() if "line-1" in line]
+    request_id = str(uuid.uuid4())
+    await scene.ask(SERVICE, ("x-request-id", request_id))
+    line = await lab.logged(scene.door.access_log, request_id)
     assert (line["service"], line["revision"], line["cache"]) == ("ner", "ner-1", None)
 
 

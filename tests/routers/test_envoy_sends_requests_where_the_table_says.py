@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
+import uuid
 from collections.abc import AsyncIterator, Callable
 from types import ModuleType
 from typing import Any
@@ -51,6 +51,22 @@ async def test_weights_are_realised_within_binomial_bounds(
     )  # five standard deviations: wrong once in a million
     assert abs(load.revisions["ner-2"] - REQUESTS * share) <= spread
     assert load.lost == 0
+
+
+async def test_what_arrives_once_a_table_is_in_force_goes_by_it_on_every_connection(
+    door: EnvoyRouter, port: int, lab: ModuleType, arms: tuple[Any, Any], two_arms: Table
+) -> None:
+    stable, candidate = arms
+    connections = [lab.Connection(port) for _ in range(16)]  # so many that each worker of Envoy has some
+    for turn in range(30):
+        percent, revision = ((100.0, "ner-2"), (0.0, "ner-1"))[turn % 2]
+        table = two_arms([stable], [candidate], percent)
+        await door.apply(table)
+        assert await door.in_force(table)
+        answers = [await one.request(PATH, "POST") for one in connections]
+        assert {answer.revision for answer in answers} == {revision}
+    for connection in connections:
+        connection.close()
 
 
 async def test_each_arm_is_told_to_the_server_and_never_believed_from_a_client(
@@ -240,17 +256,16 @@ async def _got(server: Any, size: int) -> bool:
 
 
 async def test_the_access_log_tells_who_answered_and_keeps_secrets_out(
-    door: EnvoyRouter, arms: tuple[Any, Any], ask: Callable[..., Any]
+    door: EnvoyRouter, arms: tuple[Any, Any], ask: Callable[..., Any], lab: ModuleType
 ) -> None:
-    secret = {"authorization": "Bearer hush", "x-request-id": "line-1"}
+    request_id = str(uuid.uuid4())
+    secret = {"authorization": "Bearer hush", "x-request-id": request_id}
     answer = await ask(PATH + "?key=hush", headers=secret)
-    await wait_until(lambda: "line-1" in door.access_log.read_text(), 10, "the line is on the disk")
-    text = door.access_log.read_text()
-    (line,) = [json.loads(line) for line in text.splitlines() if "line-1" in line]
+    line = await lab.logged(door.access_log, request_id)
     assert (line["service"], line["revision"], line["code"]) == ("ner", answer.revision, 200)
     assert line["arm"] == {"ner-1": "stable", "ner-2": "candidate"}[answer.revision]
     assert line["path"] == PATH
-    assert "hush" not in text
+    assert "hush" not in door.access_log.read_text()
 
 
 async def test_http2_without_tls_is_spoken_too(port: int, arms: tuple[Any, Any]) -> None:

@@ -21,4 +21,9 @@ class Router(Protocol):
         """Hand the table over; returns before it is in force. Safe to repeat. Raises Unavailable."""
 
     async def in_force(self, table: RouteTable) -> bool:
-        """Whether the proxy now routes by exactly this table. Raises Unavailable if it can't be asked."""
+        """Whether the proxy routes by exactly this table whatever arrives from now on.
+
+        A request that it had begun to read is routed by this table or the one before, and may be answered
+        later still: servers that a table no longer names go on answering for a while after they are told to
+        end. Raises Unavailable if the proxy can't be asked.
+        """

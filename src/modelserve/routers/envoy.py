@@ -3,6 +3,11 @@
 A table is put in force in three moves, so that no request ever meets a route without its cluster: the new
 clusters beside the old ones, then the routes, and after ``linger`` seconds without the clusters that no route
 names any more (a request that is still being retried may need one until then).
+
+A file's version is what Envoy's main thread tells once it has queued the content for every worker thread. A
+worker takes what is queued before it reads from any socket that became readable afterwards. So a request that
+is sent once the version is told is routed by it, and only what a worker was reading just then may still go by
+the table before.
 """
 
 from __future__ import annotations
