@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from modelserve.control.judging.alone import create_app
 from modelserve.control.judging.judgements import Judgements, Seen
+from modelserve.control.judging.prometheus import Prometheus, Queries
 from modelserve.judge.standing import Judge
 
 QUERIES = {"stableTotal": "s", "stableBad": "sb", "candidateTotal": "c", "candidateBad": "cb"}
@@ -158,6 +159,29 @@ async def test_counts_come_from_prometheus(api, prometheus):
         tell(prometheus, (9000 + 900 * looks, 9 + looks), (100 * looks, 30 * looks))
         told = (await api.post("/api/v1/judge/shop", json=ask)).json()
     assert (told["decision"], told["requests"]) == ("roll back", 300)
+
+
+class Scraped:
+    """Figures that a scrape changes between the query for bad ones and the one for all."""
+
+    def __init__(self, before, after):
+        self._figures, self._after, self._arrived = before, after, threading.Event()
+
+    def get(self, query, _):
+        if query == "c":
+            self._arrived.wait(10)
+        told = self._figures[query]
+        if query == "cb":
+            self._figures = self._after
+            self._arrived.set()
+        return [told]
+
+
+async def test_counts_are_never_from_before_and_after_a_scrape(prometheus):
+    before, after = ({"s": 900, "sb": 1, "c": n, "cb": bad} for n, bad in ((100, 0), (200, 30)))
+    prometheus.figures = Scraped(before, after)
+    counts = await Prometheus(prometheus.url).counts(Queries.of(QUERIES, "prometheus"))
+    assert counts == ((900, 1), (200, 30))
 
 
 async def test_a_prometheus_that_finds_nothing_holds_and_one_that_is_down_is_told(api, prometheus):

@@ -25,7 +25,8 @@ Answer = tuple[int, bytes]
 
 @dataclass
 class Site:
-    """A web server on loopback; ``answers`` by path, ``queries`` by PromQL."""
+    """A web server on loopback; ``answers`` by path, ``queries`` by PromQL, also as functions that are called
+    in the thread of each question."""
 
     answers: dict[str, Any] = field(default_factory=dict)
     queries: dict[str, Any] = field(default_factory=dict)
@@ -46,6 +47,7 @@ class Site:
     def _query(self, query: str) -> Answer:
         """As on https://prometheus.io/docs/prometheus/latest/querying/api/."""
         told = self.queries.get(query, [])
+        told = told() if callable(told) else told
         if isinstance(told, tuple):
             return told
         series = told if isinstance(told, list) else [told]

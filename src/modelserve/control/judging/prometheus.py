@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from modelserve._kit.snapshots import snapshot
 from modelserve.errors import InvalidInput, Unavailable
 from modelserve.judge.streams import MOST, Counts
 
@@ -46,7 +47,7 @@ class Prometheus:
         self._url = url.rstrip("/")
 
     async def counts(self, queries: Queries) -> tuple[Counts | None, Counts | None]:
-        """(stable, candidate) so far; None where a query found nothing.
+        """(stable, candidate) so far, as they stood together; None where a query found nothing.
 
         Raises InvalidInput where no server was named or the query is none, Unavailable where it is down.
         """
@@ -55,15 +56,21 @@ class Prometheus:
                 "prometheus: this judge has none to ask; start it with --prometheus (a platform: with "
                 "MODELSERVE_PROMETHEUS_URL), or send counts"
             )
-        found = await asyncio.gather(*(self._one(q) for q in (*queries.stable, *queries.candidate)))
+        async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client:
+            return await snapshot(lambda: self._counts(client, queries))
+
+    async def _counts(
+        self, client: httpx.AsyncClient, queries: Queries
+    ) -> tuple[Counts | None, Counts | None]:
+        texts = (*queries.stable, *queries.candidate)
+        found = await asyncio.gather(*(self._one(client, text) for text in texts))
         return _pair(found[0], found[1]), _pair(found[2], found[3])
 
-    async def _one(self, query: str) -> int | None:
-        async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client:
-            try:
-                reply = await client.post(f"{self._url}/api/v1/query", data={"query": query})
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise Unavailable(f"Prometheus can't be asked: {error or type(error).__name__}") from None
+    async def _one(self, client: httpx.AsyncClient, query: str) -> int | None:
+        try:
+            reply = await client.post(f"{self._url}/api/v1/query", data={"query": query})
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unavailable(f"Prometheus can't be asked: {error or type(error).__name__}") from None
         if reply.status_code == 400:
             raise InvalidInput(f"prometheus: {query[:200]!r} is no query: {reply.text[:200]}")
         try:

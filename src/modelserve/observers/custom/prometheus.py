@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from modelserve._kit.snapshots import snapshot
 from modelserve.domain.guardrails import Kind, PromQL, shown
 from modelserve.observers.custom.base import Arm, Count, NoData, Nothing, Told, brief
 from modelserve.observers.custom.web import Web
@@ -16,11 +17,14 @@ from modelserve.observers.custom.web import Web
 class PrometheusSource:
     """``GET /api/v1/query``, both queries of an arm evaluated at the same moment.
 
+    What was scraped before that moment may still be on its way into the database, and get there between the
+    two; so both are asked until neither changes.
+
     https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries
     """
 
     interval = 5.0
-    patience = 3.0
+    patience = 6.0
 
     def __init__(self, source: PromQL, kind: Kind, web: Web, url: str) -> None:
         """``url`` is where Prometheus is unless the source says otherwise; empty: nobody said."""
@@ -41,12 +45,13 @@ class PrometheusSource:
         try:
             if self._kind is Kind.LIMIT:
                 return await self._query(self._source.promql, arm, moment)
-            total, bad = await asyncio.gather(
-                *(self._query(text, arm, moment) for text in (self._source.promql, self._source.bad))
-            )
+            return await snapshot(lambda: self._count(arm, moment))
         except NoData as nothing:
             return Nothing(str(nothing))
-        return Count(total, bad)
+
+    async def _count(self, arm: Arm, moment: str) -> Count:
+        queries = (self._source.promql, self._source.bad)
+        return Count(*await asyncio.gather(*(self._query(text, arm, moment) for text in queries)))
 
     async def _query(self, text: str, arm: Arm, moment: str) -> float:
         query = {"query": fill(text, arm), "time": moment}
