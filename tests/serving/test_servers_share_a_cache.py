@@ -1,12 +1,18 @@
-"""Several server processes with one Redis: what one answered, another gives again; without it, all go on."""
+"""Several server processes with one Redis: what one answered, another gives again; without it, all go on.
+
+A hit is never promised: Redis has a tenth of a second, and a busy machine may take it. So tests ask new
+questions until one is a hit, and see that every answer is right meanwhile.
+"""
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter
 from typing import Any
 
 import httpx
+import pytest
 
 INFER = "/v2/models/m/infer"
 
@@ -20,24 +26,35 @@ def ask(url: str, value: float) -> tuple[str, float]:
     return answer.headers["x-modelserve-cache"], answer.json()["outputs"][0]["data"][0]
 
 
+@pytest.mark.parametrize("first", [0, 1])
 def test_what_one_replica_answered_another_gives_again(
-    start: Any, onnx_models: Any, redis_server: Any
+    start: Any, onnx_models: Any, redis_server: Any, first: int
 ) -> None:
     servers = [start(onnx_models["double"], cache_ttl=60, cache_url=redis_server.url) for _ in range(2)]
     urls = [server.ready() for server in servers]
-    assert ask(urls[0], 1.5) == ("miss", 3.0)
-    assert ask(urls[1], 1.5) == ("hit", 3.0)
-    assert ask(urls[1], 2.5) == ("miss", 5.0)
-    assert ask(urls[0], 2.5) == ("hit", 5.0)
+    new = itertools.count(1.5)
+
+    def given_again() -> bool:
+        value = next(new)
+        assert ask(urls[first], value) == ("miss", 2 * value)
+        outcome, answer = ask(urls[1 - first], value)
+        assert answer == 2 * value
+        return outcome == "hit"
+
+    servers[0].until(given_again, "another replica gives it again")
 
 
 def test_another_revision_or_model_never_gives_it(start: Any, onnx_models: Any, redis_server: Any) -> None:
     told = {"cache_ttl": 60, "cache_url": redis_server.url}
-    first = start(onnx_models["double"], **told).ready()
-    second = start(onnx_models["double"], revision="m-00002", **told).ready()
-    third = start(onnx_models["slow"], **told).ready()
-    assert [ask(url, 1.5)[0] for url in (first, second, third)] == ["miss"] * 3
-    assert [ask(url, 1.5)[0] for url in (first, second, third)] == ["hit"] * 3
+    servers = [
+        start(onnx_models["double"], **told),
+        start(onnx_models["double"], revision="m-00002", **told),
+        start(onnx_models["slow"], **told),
+    ]
+    for server in servers:
+        url = server.ready()
+        assert ask(url, 1.5)[0] == "miss"
+        server.until(lambda url=url: ask(url, 1.5)[0] == "hit", "it gives its own again")
 
 
 class Client(threading.Thread):

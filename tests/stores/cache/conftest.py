@@ -8,12 +8,18 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from modelserve.stores.cache import Cache, open_cache
+from modelserve.stores.cache import Cache, open_cache, redis
 from modelserve.stores.cache.memory import MemoryCache
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis may take its time, as on a busy machine: for tests of what it answers, not of when."""
+    monkeypatch.setattr(redis, "PATIENCE", 20.0)
+
+
 @pytest.fixture(params=["memory", "redis"])
-async def cache(request: pytest.FixtureRequest) -> AsyncIterator[Cache]:
+async def cache(request: pytest.FixtureRequest, patient: None) -> AsyncIterator[Cache]:
     """An empty cache, once for each adapter."""
     if request.param == "memory":
         opened = open_cache("memory://", 8 * 1024 * 1024)

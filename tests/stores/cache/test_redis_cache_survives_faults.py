@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from modelserve._kit.ports import free_port
+from modelserve._kit.waiting import wait_until
 from modelserve.stores.cache import open_cache, redis
 
 
@@ -54,7 +55,8 @@ async def test_a_store_that_is_killed_under_load_and_comes_back_costs_no_error(c
 
 
 async def test_a_frozen_store_holds_up_nobody_for_long(cache, redis_server, until):
-    await cache.put("a", b"x", 60)
+    redis_server.client().set("modelserve:a", b"x")
+    await cache.get("a")
     redis_server.freeze()
     began = time.monotonic()
     found = await asyncio.gather(*(cache.get("a") for _ in range(50)))
@@ -67,8 +69,11 @@ async def test_a_frozen_store_holds_up_nobody_for_long(cache, redis_server, unti
     assert await asyncio.wait_for(answered, 5) == [None] * 1000
 
     redis_server.thaw()
-    await until(lambda: cache.up, "it is found again")
-    assert await cache.get("a") == b"x"
+
+    async def hits():
+        return await cache.get("a") == b"x"
+
+    await wait_until(hits, 20, "it is found again")
 
 
 async def test_a_store_that_was_never_there_is_a_miss_at_once(until):
@@ -91,7 +96,7 @@ async def test_tries_to_reach_it_become_rarer(monkeypatch, until):
     await cache.close()
 
 
-async def test_foreign_values_of_another_type_or_size_are_misses(cache, redis_server):
+async def test_foreign_values_of_another_type_or_size_are_misses(patient, cache, redis_server):
     client = redis_server.client()
     client.lpush("modelserve:list", "x")
     client.set("modelserve:giant", b"x" * (8 * 1024 * 1024))
@@ -104,7 +109,7 @@ async def test_foreign_values_of_another_type_or_size_are_misses(cache, redis_se
     assert await cache.get("list") == b"mine"
 
 
-async def test_a_store_that_is_full_drops_values_and_stays_up(cache, redis_server):
+async def test_a_store_that_is_full_drops_values_and_stays_up(patient, cache, redis_server):
     redis_server.client().config_set("maxmemory", "1mb")
 
     for n in range(30):
@@ -114,7 +119,7 @@ async def test_a_store_that_is_full_drops_values_and_stays_up(cache, redis_serve
     assert await cache.get("key-29") is None
 
 
-async def test_keys_are_under_its_prefix_and_have_an_end(cache, redis_server):
+async def test_keys_are_under_its_prefix_and_have_an_end(patient, cache, redis_server):
     await cache.put("a", b"x", 60)
 
     client = redis_server.client()
@@ -133,7 +138,7 @@ async def test_a_wrong_password_is_a_miss_and_stays_secret(redis_server, caplog,
     assert "hunter2" not in told
 
 
-async def test_the_right_password_opens_it(redis_server):
+async def test_the_right_password_opens_it(patient, redis_server):
     redis_server.client().config_set("requirepass", "right")
     cache = open_cache(redis_server.url.replace("redis://", "redis://:right@"), 0)
 
@@ -143,7 +148,7 @@ async def test_the_right_password_opens_it(redis_server):
     await cache.close()
 
 
-async def test_a_store_that_became_read_only_is_as_good_as_down(cache, redis_server):
+async def test_a_store_that_became_read_only_is_as_good_as_down(patient, cache, redis_server):
     await cache.put("a", b"x", 60)
     redis_server.client().replicaof("127.0.0.1", str(free_port()))
 
