@@ -12,6 +12,9 @@ from modelserve.loadtest.report import Report
 from modelserve.loadtest.tallies import Times
 
 STALL, RATE, SECONDS = 0.5, 200.0, 2.0
+LONG = 0.4
+MOST = int(SECONDS / LONG) + 1
+"""How many answers that took long fit one after the other into the time, however busy the machine is."""
 
 
 def longer(times: Times, seconds: float) -> int:
@@ -41,18 +44,18 @@ def test_everybody_who_waited_is_in_the_percentiles(stalled: Any, plan: Any) -> 
     assert found["p90"] >= 290
     assert found["p99"] >= 470
     assert found["max"] >= 490
-    assert longer(report.waited, 0.4) >= 0.1 * RATE - 1
+    assert longer(report.waited, LONG) >= 0.1 * RATE - 1 > MOST
 
 
 def test_counted_from_the_sending_only_one_request_shows_it(stalled: Any, plan: Any) -> None:
     report = stalled(plan, rate=RATE, arrivals="constant")
-    assert 1 <= longer(report.served, 0.4) <= 3, "and not all of those that were due"
+    assert 1 <= longer(report.served, LONG) <= MOST, "and not all of those that were due"
     assert report.as_json()["served_ms"]["p90"] < report.as_json()["latency_ms"]["p90"]
 
 
 def test_a_closed_loop_does_not_see_it_and_says_which_loop_it_was(stalled: Any, plan: Any) -> None:
     report = stalled(plan)
-    assert longer(report.waited, 0.4) <= 3
+    assert longer(report.waited, LONG) <= MOST
     assert (report.as_json()["loop"], report.as_json()["served_ms"]) == ("closed", None)
 
 

@@ -162,15 +162,19 @@ async def test_requests_that_ran_out_of_time_are_failures(scene: Scene) -> None:
     await scene.candidate.tell(delay=5)
     load = await scene.load(40)
     await wait_until(lambda: _counted(scene, load.statuses[504]), 5, "every late request is counted")
+    late = (await scene.look()).candidate
+    assert late is not None
+    assert late.requests == late.failures > 0
 
 
 async def _counted(scene: Scene, late: int) -> bool:
-    sighting, _ = await scene.observer.read(SUBJECT, scene.cursor)
-    return late > 0 and sighting.candidate == ArmCounts(late, late)
+    """By whichever arm: on a busy machine stable may be late, too."""
+    seen, _ = await scene.observer.read(SUBJECT, scene.cursor)
+    return late == sum(arm.failures for arm in (seen.stable, seen.candidate) if arm)
 
 
 async def test_tries_that_ran_out_of_time_are_failures_too(scene: Scene) -> None:
-    await scene.route(50.0, policy=RoutePolicy(timeout=5.0, per_try_timeout=0.2))
+    await scene.route(50.0, policy=RoutePolicy(timeout=20.0, per_try_timeout=1.0))
     await scene.look()
     scene.candidate.signal(signal.SIGSTOP)
     load = await scene.load(40)
@@ -236,12 +240,16 @@ async def test_copies_that_the_proxy_drops_by_its_own_limits_are_not_the_candida
     await scene.route(0.0, mirror=Mirror("ner-2", 100.0))
     await scene.look(shadowing)
     await scene.stable.tell(delay=0.3)  # when it has answered, all copies have gone out
-    await scene.candidate.tell(delay=1.0)
+    await scene.candidate.tell(delay=3.0)  # none is answered before the last request has come
     load = await scene.load(3 * MAX_COPIES, clients=3 * MAX_COPIES)
-    arrived = (await scene.candidate.seen())["requests"]
     assert load.statuses == {200: 3 * MAX_COPIES}
-    assert 0 < arrived <= MAX_COPIES, "the rest was dropped"
-    await wait_until(lambda: _copied(scene, arrived), 5, "all copies that went out are answered")
+
+    async def all_answered() -> bool:
+        return await _copied(scene, (await scene.candidate.seen())["requests"])
+
+    await wait_until(all_answered, 20, "all copies that went out are answered")
+    arrived = (await scene.candidate.seen())["requests"]
+    assert 0 < arrived <= 2 * MAX_COPIES + 2, "the rest was dropped; two workers may both take a last place"
     assert (await scene.look(shadowing)).candidate == ArmCounts(arrived)
 
 

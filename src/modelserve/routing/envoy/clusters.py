@@ -39,7 +39,7 @@ MAX_RETRIES = 1000
 MAX_REQUESTS = 4096
 """Requests at the same time, per revision; the model server's own queue refuses long before."""
 MAX_COPIES = 32
-"""Copies at the same time; what exceeds it is not copied."""
+"""Copies at the same time, and as many again that wait for their turn; what exceeds both is not copied."""
 
 
 def clusters_of(table: RouteTable) -> Discovery:
