@@ -24,6 +24,8 @@ class Seen:
     path: str
     headers: dict[str, str]
     body: bytes
+    names: tuple[str, ...] = ()
+    """Of all headers, in their order."""
 
 
 def answer(status: int = 200, body: Any = None, **headers: str) -> Behaviour:
@@ -111,8 +113,10 @@ def _read(file: Any) -> Seen | None:
     if not line:
         return None
     method, path, _ = line.split(" ")
-    headers = {}
+    fields = []
     while field := file.readline().decode().strip():
         name, _, value = field.partition(":")
-        headers[name.lower()] = value.strip()
-    return Seen(method, path, headers, file.read(int(headers.get("content-length", "0"))))
+        fields.append((name.lower(), value.strip()))
+    headers = dict(fields)
+    names = tuple(name for name, _ in fields)
+    return Seen(method, path, headers, file.read(int(headers.get("content-length", "0"))), names)

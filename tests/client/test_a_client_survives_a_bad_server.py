@@ -188,6 +188,18 @@ def test_a_server_that_tells_no_extensions_gets_json(connect: Any, stub: Any, st
     assert server.seen[1].headers["content-type"] == "application/json"
 
 
+def test_headers_are_sent_once_however_they_are_spelt(connect: Any, stub: Any, stubs: Any, rows: Any) -> None:
+    """Servers refuse a second Host."""
+    server = stub(stubs.answer())
+    given = {"Host": "models.example", "User-Agent": "mine", "X-Tenant": "a"}
+    connect(server.url, binary=False, headers=given).infer("m", rows)
+    (seen,) = server.seen
+    assert (seen.headers["host"], seen.headers["user-agent"]) == ("models.example", "mine")
+    assert len(seen.names) == len(set(seen.names))
+    connect(server.url, binary=False).infer("m", rows)
+    assert server.seen[1].headers["host"] == server.url.removeprefix("http://")
+
+
 def test_headers_that_are_none_are_refused(connect: Any, stub: Any, stubs: Any, rows: Any) -> None:
     server = stub(stubs.answer())
     for bad in ("a\r\nx: y", "é\n", "雪"):

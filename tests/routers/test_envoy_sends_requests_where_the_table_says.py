@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import math
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -91,6 +93,49 @@ async def test_every_path_of_a_service_reaches_it(arms: tuple[Any, Any], ask: Ca
     answers = {path: await ask(path) for path in paths}
     assert {path: answer.status for path, answer in answers.items()} == dict.fromkeys(paths, 200)
     assert {answer.revision for answer in answers.values()} <= {"ner-1", "ner-2"}
+
+
+async def old(port: int, path: str, *headers: str, body: bytes = b"{}") -> list[tuple[bytes, bytes]]:
+    """Head and body of the answers to two requests of HTTP/1.0 that are sent over one connection, in turn."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answers = []
+    for _ in range(2):
+        lines = [f"POST {path} HTTP/1.0", *headers, f"content-length: {len(body)}", "", ""]
+        writer.write("\r\n".join(lines).encode() + body)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+            answers.append((head, await reader.readexactly(length)))
+    writer.close()
+    return answers
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/models/ner:predict", "/predict/ner", "/v2/models/ner"])
+async def test_http_1_0_is_answered_too(port: int, arms: tuple[Any, Any], path: str) -> None:
+    """`envoyproxy/envoy#18608`: nginx's proxy_pass and ab speak it unless told otherwise."""
+    for headers in ((), ("Host: backend", "Connection: close"), ("Host: 127.0.0.1",)):
+        ((head, body),) = await old(port, path, *headers)
+        assert head.startswith(b"HTTP/1.0 200 OK\r\n")
+        assert b"connection: close\r\n" in head
+        assert json.loads(body)["name"] in ("ner-1", "ner-2")
+    kept = await old(port, path, "Connection: keep-alive")
+    assert [b"connection: keep-alive\r\n" in head for head, _ in kept] == [True, True]
+
+
+async def test_the_host_of_http_1_0_is_this_machine_unless_it_names_one(
+    port: int, arms: tuple[Any, Any]
+) -> None:
+    for host, headers in (("localhost", ()), ("backend", ("Host: backend",)), ("", ("Host:",))):
+        for _ in range(30):  # that one of the two sees none of them has a chance of one in a billion
+            await old(port, PATH, *headers)
+        assert [(await server.seen())["last"]["headers"]["host"] for server in arms] == [host] * 2
+
+
+@pytest.mark.parametrize("path", ["/v2/models/other/infer", "/nothing"])
+async def test_http_1_0_is_refused_as_any_other(port: int, arms: tuple[Any, Any], path: str) -> None:
+    ((head, body),) = await old(port, path)
+    assert head.startswith(b"HTTP/1.0 404 ")
+    assert json.loads(body)["code"] in ("unknown_model", "not_found")
 
 
 async def test_a_model_that_is_not_there_is_a_404_that_says_so(

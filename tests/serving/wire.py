@@ -100,6 +100,12 @@ class Line:
         found, self._rest = self._rest[:size], self._rest[size:]
         return found
 
+    def rest(self) -> bytes:
+        """All that comes until the server ends the connection."""
+        while got := self.socket.recv(65536):
+            self._rest += got
+        return self._rest
+
     def _more(self) -> None:
         got = self.socket.recv(65536)
         if not got:

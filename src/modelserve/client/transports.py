@@ -55,8 +55,9 @@ class TransportOptions:
 
     def request(self, call: Call, timeout: float) -> dict[str, Any]:
         """Arguments of an ``httpcore.Request``."""
-        headers = {"accept": "application/json", "user-agent": USER_AGENT, **self.headers, **call.headers}
-        headers["host"] = urlsplit(self.url).netloc.rpartition("@")[2]
+        host = urlsplit(self.url).netloc.rpartition("@")[2]
+        headers = {"accept": "application/json", "user-agent": USER_AGENT, "host": host}
+        headers |= {name.lower(): value for name, value in {**self.headers, **call.headers}.items()}
         if call.method == "POST":
             headers["content-length"] = str(len(call.body))
         phases = dict.fromkeys(("connect", "read", "write", "pool"), timeout)

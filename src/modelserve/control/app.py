@@ -15,13 +15,15 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from modelserve import __version__
+from modelserve._kit.http_heads import host_trouble
+from modelserve._kit.http_methods import HeadAsGet, allowed
 from modelserve.control import artefacts, changes, views
 from modelserve.control.audit_api import audit_routes
 from modelserve.control.bodies import read_at_most
 from modelserve.control.experiments_api import experiment_routes, metrics_route
 from modelserve.control.judging.api import judge_routes
 from modelserve.control.labels_api import labels_routes
-from modelserve.control.origin import foreign
+from modelserve.control.origin import foreign, of_inference, open_to_any_name
 from modelserve.control.platform import Platform
 from modelserve.control.registry_api import registry_routes
 from modelserve.control.shadow_api import shadow_routes
@@ -216,25 +218,31 @@ def tell_problems(app: FastAPI, hostnames: tuple[str, ...] = ()) -> None:
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Any]]) -> Any:
-        if reason := foreign(request.method, request.headers, hostnames):
-            return _problem(403, "forbidden", reason)
+        if refused := _refused(request, hostnames):
+            return refused
         try:
             return await call_next(request)
         except ModelServeError as error:
-            return _problem(error.status, error.code, error.message, error.retryable)
+            return _problem(request, error.status, error.code, error.message, error.retryable)
         except Exception:
             log.exception("a control request failed")
-            return _problem(500, "internal", "the controller failed; its log says why", retryable=True)
+            return _problem(
+                request, 500, "internal", "the controller failed; its log says why", retryable=True
+            )
+
+    app.add_middleware(HeadAsGet)
 
     @app.exception_handler(ModelServeError)
     async def known(request: Request, error: ModelServeError) -> JSONResponse:
-        return _problem(error.status, error.code, error.message, error.retryable)
+        return _problem(request, error.status, error.code, error.message, error.retryable)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_input")
-        problem = _problem(error.status_code, code, f"{request.url.path}: {error.detail}")
+        problem = _problem(request, error.status_code, code, f"{request.url.path}: {error.detail}")
         problem.headers.update(error.headers or {})
+        if error.status_code == 405:
+            problem.headers["allow"] = allowed(app.routes, request.scope)
         return problem
 
     @app.exception_handler(RequestValidationError)
@@ -242,11 +250,25 @@ def tell_problems(app: FastAPI, hostnames: tuple[str, ...] = ()) -> None:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         return _problem(
-            422, "invalid_input", f"{field}: got {str(first.get('input'))[:80]!r}: {first['msg']}"
+            request, 422, "invalid_input", f"{field}: got {str(first.get('input'))[:80]!r}: {first['msg']}"
         )
 
 
-def _problem(status: int, code: str, detail: str, retryable: bool = False) -> JSONResponse:
+def _refused(request: Request, hostnames: tuple[str, ...]) -> JSONResponse | None:
+    """The answer to a request whose Host is malformed, or that a page elsewhere makes a browser send."""
+    hosts = [value for name, value in request.headers.raw if name == b"host"]
+    if wrong := host_trouble(hosts, request.scope["http_version"]):
+        return _problem(request, wrong[0], "invalid_input", wrong[1])
+    if open_to_any_name(request.scope["path"]):
+        return None
+    reason = foreign(request.method, request.headers, hostnames)
+    return _problem(request, 403, "forbidden", reason) if reason else None
+
+
+def _problem(request: Request, status: int, code: str, detail: str, retryable: bool = False) -> JSONResponse:
+    """Problem details, but where clients of an inference protocol ask: they look for ``error``."""
+    if of_inference(request.scope["path"]):
+        return JSONResponse({"error": detail, "code": code, "retryable": retryable}, status)
     body = {
         "type": "about:blank",
         "title": code.replace("_", " "),

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modelserve import __version__
+from modelserve._kit.http_methods import HeadAsGet, allowed
 from modelserve.errors import InvalidInput, ModelServeError, NotReady
 from modelserve.protocol import events, faults, oip
 from modelserve.serving import schemas
@@ -56,12 +57,12 @@ def create_app(settings: ServerSettings, plane: Dataplane, instruments: Instrume
     _add_insight(api, instruments)
     _add_fault_handlers(api)
     truthful(api)
-    return _edge(settings, plane, instruments, _ExpressLane(inference, api))
+    return _edge(settings, plane, instruments, _ExpressLane(inference, HeadAsGet(api)))
 
 
 def create_front(settings: ServerSettings, plane: Plane, ledger: Ledger, otherwise: ASGIApp) -> Edge:
     """The inference routes alone; ``otherwise`` answers everything else."""
-    lane = _ExpressLane(_inference_routes(settings, plane, ledger), otherwise)
+    lane = _ExpressLane(_inference_routes(settings, plane, ledger), HeadAsGet(otherwise))
     return _edge(settings, plane, ledger, lane)
 
 
@@ -310,10 +311,13 @@ def _add_fault_handlers(api: FastAPI) -> None:
         told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
         return await known(request, InvalidInput(told))
 
-    async def unrouted(_: Request, error: Exception) -> Response:
+    async def unrouted(request: Request, error: Exception) -> Response:
         refused = cast(HTTPException, error)
         code, message = _UNROUTED.get(refused.status_code, ("http_error", str(refused.detail)))
-        return fault(refused.status_code, faults.plain(message, code), refused.headers)
+        headers = refused.headers
+        if refused.status_code == 405:
+            headers = {"allow": allowed(api.routes, request.scope)}
+        return fault(refused.status_code, faults.plain(message, code), headers)
 
     async def defect(request: Request, error: Exception) -> Response:
         """The edge logs it."""

@@ -18,6 +18,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modelserve._kit.eager import begin
+from modelserve._kit.http_heads import Refusal, coding_trouble, host_trouble
 from modelserve.protocol import faults
 from modelserve.serving.writes import BoundedFlow, JoinedWrites, Unread
 
@@ -33,6 +34,7 @@ KEEP_ALIVE = 3700.0
 default an hour), so that none is closed here just as a proxy sends a request over it."""
 Answer = tuple[bytes, bool]
 """All of a response, and whether its connection ends with it."""
+_MALFORMED: Refusal = HTTPStatus.BAD_REQUEST, "the request is not well-formed HTTP/1.1"
 
 
 class _AfterTheEnd(Exception):
@@ -41,6 +43,10 @@ class _AfterTheEnd(Exception):
 
 class _NoProxy(Exception):
     """A client wants to be connected with somebody else."""
+
+
+class _Refused(Exception):
+    """The parser finds nothing wrong with a head, but it is not taken."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -58,6 +64,11 @@ class Protocol(HttpToolsProtocol):
         self._receiving = self._begun = self._long_way = self._last = False
         self._call: _Call | None = None
         self._unread = Unread()
+        self._hosts: list[bytes] = []
+        self._sound: list[bytes] | None = None
+        """The Host of the request before this one: a client rarely changes it."""
+        self._codings: list[bytes] = []
+        self._wrong = _MALFORMED
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         joined = JoinedWrites(cast(asyncio.Transport, transport), self.loop)
@@ -112,7 +123,7 @@ class Protocol(HttpToolsProtocol):
             self.data_received(self._declined() + data[upgrade.args[0] :])
             return
         except httptools.HttpParserError:
-            self._break_off(HTTPStatus.BAD_REQUEST, "the request is not well-formed HTTP/1.1")
+            self._break_off(*self._wrong)
             return
         if self._receiving:
             self._bare = 0 if self._bare < 0 else self._bare + len(data)
@@ -151,6 +162,7 @@ class Protocol(HttpToolsProtocol):
         self.url, self.headers = b"", []
         self.expect_100_continue = False
         self._length, self._parts, self._long_way = -1, None, False
+        self._hosts, self._codings = [], []
         self._since, self._receiving, self._begun, self._bare = time.monotonic(), True, False, -1
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -159,6 +171,10 @@ class Protocol(HttpToolsProtocol):
         name = name.lower()
         if name == b"content-length":
             self._length = int(value)
+        elif name == b"host":
+            self._hosts.append(value)
+        elif name == b"transfer-encoding":
+            self._codings.append(value)
         elif name == b"content-encoding" or (name == b"accept" and b"event-stream" in value):
             self._long_way = True
         elif name == b"expect" and value.lower() == b"100-continue":
@@ -166,6 +182,8 @@ class Protocol(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._codings or self._hosts != self._sound:
+            self._look_closer()
         if self._goes_short_way():
             self._parts = []
             return
@@ -181,6 +199,15 @@ class Protocol(HttpToolsProtocol):
         self._begun = True
         if self._last:
             self.cycle.keep_alive = False
+
+    def _look_closer(self) -> None:
+        """Refuse a head whose Host or whose framing is in doubt."""
+        version = self.parser.get_http_version()
+        wrong = coding_trouble(self._codings, version) or host_trouble(self._hosts, version)
+        if wrong is not None:
+            self._wrong = wrong
+            raise _Refused
+        self._sound = self._hosts or None
 
     def _goes_short_way(self) -> bool:
         if not 0 <= self._length <= SMALL or self._long_way or self.expect_100_continue:

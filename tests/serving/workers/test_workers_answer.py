@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.serving.wire import Line
 from tests.serving.workers.conftest import BODY, INFER, Load, Tree
 
 NATURAL = {"date", "x-request-id"}
@@ -184,3 +185,19 @@ def test_and_divide_calls_as_the_engine_was_asked_to(both: tuple[str, str]) -> N
             break
     else:
         pytest.fail("no worker divides")
+
+
+@pytest.mark.parametrize(
+    "target", ["*", "/" + "a" * 65_500, "/%zz", "/%00", "/a%2f..%2fb", "/v2?" + "a" * 65_500]
+)
+@pytest.mark.parametrize("method", ["OPTIONS", "GET", "HEAD", "POST"])
+def test_odd_targets_alike(both: tuple[str, str], method: str, target: str) -> None:
+    asked = f"{method} {target} HTTP/1.1\r\nhost: m\r\nconnection: close\r\n\r\n".encode()
+    answers = []
+    for url in both:
+        with Line(url) as line:
+            received = line.send(asked).rest()
+        head, _, content = received.partition(b"\r\n\r\n")
+        answers.append((head.split()[1], content))
+    assert answers[0] == answers[1]
+    assert answers[0][0] in (b"200", b"404", b"405", b"400")

@@ -28,6 +28,9 @@ MAX_CONNECTIONS = 20_000
 """Client connections at the same time; one more is closed at once."""
 MAX_HEAP = 2 * 1024**3
 """Bytes of memory at which the front door begins to refuse requests rather than die."""
+NAMELESS = "localhost"
+"""The Host of a request of HTTP/1.0 that names none. Only a browser could be made to call by a foreign name,
+and a browser always sends one."""
 CLUSTERS_FILE = "clusters.json"
 ROUTES_FILE = "routes.json"
 
@@ -124,11 +127,13 @@ def _listener(door: Door) -> Json:
 
 
 def _manager(door: Door) -> Json:
-    """How HTTP is spoken with clients: HTTP/1.1 and HTTP/2 in the clear, nothing believed that they send."""
+    """How HTTP is spoken with clients: 1.0, 1.1 and 2 in the clear, nothing believed that they send."""
     return {
         "@type": f"{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "door",
         "codec_type": "AUTO",
+        # nginx's proxy_pass and ab speak HTTP/1.0 unless told otherwise; Envoy by default answers 426.
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": NAMELESS},
         "rds": {"route_config_name": ROUTES, "config_source": _watched(door, ROUTES_FILE)},
         "http_filters": [no_key_to_remember(), _router()],
         "access_log": [access_log(door.access_log), exposure_log(door.exposure_log), timeouts()],

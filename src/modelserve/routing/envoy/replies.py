@@ -19,6 +19,8 @@ class Reply:
     """Response flags of Envoy; see "Response flags" in its access log documentation."""
     status: int = 0
     """Status that this reply is for, where there is no flag."""
+    path: str = ""
+    """Path that it is for; empty for any."""
 
 
 REPLIES = (
@@ -28,10 +30,13 @@ REPLIES = (
           ("UH", "UF", "UC", "UR", "LR", "LH", "NC", "UPE", "URX")),
     Reply("not valid HTTP: %RESPONSE_CODE_DETAILS%", "invalid_input", False, ("DPE", "IH")),
     Reply("nothing answers at '%PATH(NQ)%'", "not_found", False, ("NR",)),
+    Reply("nothing answers at '*'", "not_found", False, status=404, path="*"),
     Reply("the path or a header is malformed: %RESPONSE_CODE_DETAILS%", "invalid_input", False, status=400),
+    Reply("this can't be upgraded to another protocol", "invalid_input", False, status=403),
     Reply("the request did not arrive in time", "deadline_exceeded", True, status=408),
     Reply("the request body is too large", "payload_too_large", False, status=413),
     Reply("the request headers are too large", "invalid_input", False, status=431),
+    Reply("send the body in chunks alone, or with its length", "invalid_input", False, status=501),
     Reply("the front door can't take this request now; try again", "unavailable", True, status=503),
     Reply("no answer came in time", "deadline_exceeded", True, status=504),
 )  # fmt: skip
@@ -85,4 +90,8 @@ def _filter(reply: Reply) -> Json:
     if reply.flags:
         return {"response_flag_filter": {"flags": list(reply.flags)}}
     value = {"default_value": reply.status, "runtime_key": f"unused.{reply.status}"}
-    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+    status = {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+    if not reply.path:
+        return status
+    path = {"header_filter": {"header": {"name": ":path", "string_match": {"exact": reply.path}}}}
+    return {"and_filter": {"filters": [status, path]}}

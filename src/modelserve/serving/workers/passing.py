@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 from starlette.types import Receive, Scope, Send
 
-from modelserve.errors import ModelServeError, NotReady
+from modelserve.errors import ModelServeError, NotFound, NotReady
 from modelserve.protocol.payload import Payload
 from modelserve.serving.body import ClientGone, Held, Intake, read_body
 from modelserve.serving.edge import exchange_of
@@ -62,9 +62,11 @@ class PassedOn:
         headers = {"x-request-id": exchange.request_id, "accept-encoding": "identity"}
         if exchange.content_type:
             headers["content-type"] = exchange.content_type
-        url = httpx.URL("http://engine").copy_with(raw_path=target)
         try:
+            url = httpx.URL("http://engine").copy_with(raw_path=target)
             return await self._client.request(scope["method"], url, content=body, headers=headers)
+        except httpx.InvalidURL:  # such as ``*``, which some ask for their OPTIONS, or one without end
+            raise NotFound("no such route; /openapi.json lists them") from None
         except httpx.TransportError:
             raise NotReady("the engine is being started; try again later", retry_after=1.0) from None
 
