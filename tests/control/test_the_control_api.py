@@ -1,5 +1,7 @@
 """The control API answers in plain JSON, and refuses in problem details that say what would be right."""
 
+import json
+
 import httpx
 import pytest
 import schemathesis
@@ -7,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 
 from modelserve.control.app import MAX_SPEC_BYTES, create_app
+from modelserve.control.origin import of_inference
 from modelserve.domain.differences import Difference
 from modelserve.domain.workloads import ReplicaPhase
 from modelserve.observers.differences import Differing
@@ -131,6 +134,90 @@ async def test_a_page_of_another_site_can_change_nothing(api, controller, packag
     await controller.until("m", "stable")
     refused = await api.post("/api/v1/services/m/rollback", headers=headers)
     assert problem(refused, 403)
+
+
+OPEN = ["/", "/v1/models", "/v2", "/v2/health/live", "/v2/health/ready"]
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_what_the_inference_protocols_ask_is_answered_by_any_name(api, path):
+    """`healthchecks/healthchecks#949`: Consul, compose and load balancers ask for health by a name."""
+    asked = await api.get(path)
+    assert asked.status_code == (503 if path.endswith("ready") else 200)
+    for headers in (
+        {"host": "mybox:8080"},
+        {"host": "models.example", "origin": "https://models.example", "sec-fetch-site": "cross-site"},
+        {"host": "[2001:db8::7]:8080"},
+        {"host": ""},
+    ):
+        answer = await api.get(path, headers=headers)
+        assert (answer.status_code, answer.content) == (asked.status_code, asked.content)
+        assert "access-control-allow-origin" not in answer.headers, "a page elsewhere can't read it"
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/status", "/api/v1/services/m", "/metrics", "/openapi.json", "/v3", "/x"]
+)
+async def test_the_rest_is_told_to_no_other_name(api, path):
+    assert "call this by an IP address" in problem(await api.get(path, headers={"host": "mybox:8080"}), 403)
+
+
+@pytest.mark.parametrize("path", ["/v2/repository/index", "/v2/models", "/v1/nothing", "/v2/health/live"])
+async def test_a_client_of_an_inference_protocol_is_refused_in_its_own_words(api, path):
+    answer = await api.post(path, headers={"host": "mybox:8080"})
+    assert answer.status_code == (405 if path in OPEN else 404)
+    assert answer.headers["content-type"] == "application/json"
+    assert set(answer.json()) == {"error", "code", "retryable"}
+
+
+def test_only_the_control_api_changes_anything(empty_platform):
+    """For what lies elsewhere is open to pages of other sites."""
+    document = create_app(empty_platform).openapi()["paths"]
+    changing = [path for path, told in document.items() if set(told) - {"get"}]
+    assert len(changing) >= 10
+    assert {path for path in changing if not path.startswith("/api/v1/")} == set()
+    assert not [path for path in document if of_inference(path) and path not in OPEN], "they are read here"
+
+
+@pytest.mark.parametrize(
+    "hosts", [["127.0.0.1", "127.0.0.1"], ["127.0.0.1", "evil.example"], ["a b"], ["localhost,evil"], ["a/b"]]
+)
+@pytest.mark.parametrize("path", ["/v2/health/live", "/api/v1/status"])
+async def test_a_host_that_can_be_none_is_refused(api, path, hosts):
+    """RFC 9112, 3.2; the proxy joins two with a comma."""
+    request = api.build_request("GET", path, headers=[("host", host) for host in hosts])
+    answer = await api.send(request)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("media", ["application/json", "application/yaml"])
+async def test_a_byte_order_mark_before_a_spec_is_passed_over(api, packages, media):
+    body = BOM + json.dumps(spec(str(packages[0]))).encode()
+    answer = await api.put("/api/v1/services/m", content=body, headers={"content-type": media})
+    assert answer.status_code == 200, answer.text
+
+
+COUNTS = '{"stable": {"n": 9, "bad": 1}, "candidate": {"n": 9, "bad": 1}}'
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("labels", '[{"request_id": "r", "service": "m", "label": "x"}]', '"unknown":1'),
+        ("labels", '{"request_id": "r", "service": "m", "label": "x"}', '"unknown":1'),
+        ("judge", COUNTS, '"decision":"continue"'),
+        ("judge/mine", COUNTS, '"decision":"continue"'),
+        ("registry/models/m/versions", '{"uri": "/nowhere"}', "/nowhere"),
+    ],
+)
+async def test_a_byte_order_mark_before_other_bodies_too(serving, path, body, said):
+    transport = httpx.ASGITransport(create_app(serving.platform))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
+        answer = await client.post(f"/api/v1/{path}", content=BOM + body.encode(), headers=JSON)
+    assert said in answer.text
 
 
 async def test_a_page_of_its_own_may_change_things(api):

@@ -37,6 +37,14 @@ def test_may_hold_inputs_among_its_parameters_and_others_there():
     assert call.id == "mine"
 
 
+def test_says_for_how_long_its_client_waits():
+    assert decoded(**GOOD).patience is None
+    assert decoded(**GOOD, parameters={"timeout": 2_000_000}).patience == 2.0
+    taken = Signature((TensorSpec("timeout", DataType.INT32, (-1,)),), ())
+    call = generate.decode(b'{"parameters": {"timeout": 7}}', taken)
+    assert (call.tensors["timeout"].tolist(), call.patience) == ([7], None), "it is an input of the model"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -49,6 +57,7 @@ def test_may_hold_inputs_among_its_parameters_and_others_there():
         ({"bias": {}}, "bias: element 0: got {}"),
         ({"other": 1}, 'other: got 1; the model takes "prompt", "limit", "bias"'),
         ({"parameters": 1}, "parameters: got 1; send an object"),
+        ({"parameters": {"timeout": -1}}, "parameters.timeout: got -1; send whole microseconds"),
         ({"id": 1}, "id: got 1; send a string"),
     ],
 )

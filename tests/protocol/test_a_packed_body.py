@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
+import struct
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -14,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelserve.errors import InvalidInput, PayloadTooLarge, UnsupportedMedia
-from modelserve.protocol import packing
+from modelserve.protocol import packing, unpacking
 from modelserve.protocol.payload import Payload
 
 LIMIT = 4 * 1024 * 1024
@@ -43,14 +46,14 @@ CONTENT = json.dumps([n * 0.37 for n in range(150_000)]).encode()
 
 
 def unpacked(body: bytes, encoding: str, limit: int = LIMIT) -> bytes:
-    return b"".join(packing.unpacked(body, encoding, limit))
+    return b"".join(unpacking.unpacked(body, encoding, limit))
 
 
 @packers
 def test_content_of_any_size_comes_back(encoding: str, pack: Packer) -> None:
     for content in (b"", b"a", CONTENT[:70_000], CONTENT, b"\0" * LIMIT):
         assert unpacked(pack(content), encoding) == content
-    pieces = list(packing.unpacked(pack(CONTENT), encoding, LIMIT))
+    pieces = list(unpacking.unpacked(pack(CONTENT), encoding, LIMIT))
     assert len(pieces) > 2
     assert all(pieces)
 
@@ -79,6 +82,92 @@ def test_what_is_cut_short_broken_or_followed_is_refused(encoding: str, pack: Pa
         unpacked(b"\xff" * 100, encoding)
 
 
+def padded(content: bytes) -> bytes:
+    """gzip as it comes from a tape."""
+    return gzip.compress(content) + b"\0" * 1024
+
+
+def skipped(content: bytes) -> bytes:
+    """A zstd frame between two that are to be skipped, as pzstd writes them (RFC 8878, 3.1.2)."""
+    skip = struct.pack("<II", 0x184D2A5F, 4) + b"size"
+    return skip + zstandard.compress(content) + skip
+
+
+PARTED: list[tuple[str, Packer]] = [
+    ("gzip", gzip.compress), ("gzip", padded), ("zstd", zstandard.compress), ("zstd", stream),
+    ("zstd", skipped),
+]  # fmt: skip
+parted = pytest.mark.parametrize(
+    ("encoding", "pack"), PARTED, ids=lambda value: getattr(value, "__name__", value)
+)
+
+
+@parted
+def test_parts_are_one_content(encoding: str, pack: Packer) -> None:
+    """`curl/curl#22156`, `tower-rs/tower-http#737`: pigz, pzstd and whoever packs chunk by chunk."""
+    cuts = [0, 0, 1, 100, 65_536, 65_536, 200_000, len(CONTENT)]
+    parts = [CONTENT[start:end] for start, end in itertools.pairwise(cuts)]
+    assert b"".join(parts) == CONTENT
+    assert unpacked(b"".join(map(pack, parts)), encoding) == CONTENT
+    assert unpacked(pack(b"") * 3, encoding) == b""
+    small = [CONTENT[start : start + 1000] for start in range(0, len(CONTENT), 1000)]
+    assert unpacked(b"".join(map(pack, small)), encoding) == CONTENT
+    pieces = list(unpacking.unpacked(b"".join(map(pack, small)), encoding, LIMIT))
+    assert min(map(len, pieces[:-1])) >= unpacking.FIRST_PIECE
+
+
+@parted
+def test_the_limit_is_that_of_all_parts(encoding: str, pack: Packer) -> None:
+    body = pack(CONTENT[:1000]) * 10
+    assert len(unpacked(body, encoding, 10_000)) == 10_000
+    with pytest.raises(PayloadTooLarge, match="unpacks to more than 9999 bytes"):
+        unpacked(body, encoding, 9999)
+    with pytest.raises(PayloadTooLarge, match="unpacks to more than"):
+        unpacked(pack(b"\0" * 1_000_000) * 50, encoding)
+
+
+@parted
+def test_a_bomb_of_empty_parts_costs_next_to_nothing(encoding: str, pack: Packer) -> None:
+    for content in (b"", b"a"):
+        body = pack(content) * 500_000
+        started = time.process_time()
+        with pytest.raises(PayloadTooLarge, match=f"parts of {encoding}.*; send fewer and larger ones"):
+            unpacked(body, encoding)
+        assert time.process_time() - started < 0.05
+
+
+def test_bytes_that_unpack_to_nothing_cost_no_more_than_reading_them() -> None:
+    empty_blocks = b"\0\0\0\xff\xff" * 1_000_000
+    body = gzip.compress(b"")[:10] + empty_blocks + gzip.compress(b"")[10:]
+    started = time.process_time()
+    assert unpacked(body, "gzip") == b""
+    assert time.process_time() - started < 2
+
+
+@parted
+def test_what_follows_the_last_part_is_refused(encoding: str, pack: Packer) -> None:
+    two = pack(CONTENT[:100]) * 2
+    for extra in (b"x", b"extra", gzip.compress(b"a")[1:], zlib.compress(b"a")):
+        with pytest.raises(InvalidInput, match=f"{len(extra)} bytes follow the {encoding} data"):
+            unpacked(two + extra, encoding)
+    for cut in (1, 5):
+        with pytest.raises(InvalidInput, match=r"cut short|bytes follow"):
+            unpacked(two.rstrip(b"\0")[:-cut], encoding)
+
+
+def test_only_gzip_is_padded_with_zeros() -> None:
+    assert unpacked(gzip.compress(b"a") + b"\0" * 100 + gzip.compress(b"b") + b"\0", "gzip") == b"ab"
+    for encoding, pack in (("zstd", zstandard.compress), ("deflate", zlib.compress)):
+        with pytest.raises(InvalidInput, match=f"2 bytes follow the {encoding} data; send nothing else"):
+            unpacked(pack(b"a") + b"\0\0", encoding)
+
+
+def test_deflate_has_one_part() -> None:
+    for pack in (zlib.compress, raw_deflate):
+        with pytest.raises(InvalidInput, match="bytes follow the deflate data"):
+            unpacked(pack(b"a") * 2, "deflate")
+
+
 def test_a_zstd_frame_that_asks_for_much_memory_is_refused() -> None:
     parameters = zstandard.ZstdCompressionParameters(window_log=27)
     packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
@@ -86,7 +175,7 @@ def test_a_zstd_frame_that_asks_for_much_memory_is_refused() -> None:
         unpacked(packer.compress(CONTENT) + packer.flush(), "zstd")
 
 
-@given(st.sampled_from(PACKERS), st.binary(max_size=300), st.integers(0, 400), st.integers(0, 255))
+@given(st.sampled_from(PACKERS + PARTED), st.binary(max_size=300), st.integers(0, 400), st.integers(0, 255))
 def test_any_bytes_are_unpacked_or_refused(
     packer: tuple[str, Packer], content: bytes, place: int, byte: int
 ) -> None:
@@ -102,9 +191,20 @@ def test_any_bytes_are_unpacked_or_refused(
 
 def test_known_encodings_are_told_to_whoever_sends_another() -> None:
     assert [packing.require(told) for told in ("", "identity", "x-gzip", "zstd")] == ["", "", "gzip", "zstd"]
-    for told in ("br", "gzip, gzip", "gzip,"):
+    for told in ("br", "gzip, gzip", "gzip, deflate", "identity, br", "gzip;q=1"):
         with pytest.raises(UnsupportedMedia, match="send one of gzip, deflate, zstd, or the body as it is"):
             packing.require(told)
+
+
+@pytest.mark.parametrize(
+    ("told", "encoding"),
+    [
+        ("gzip, identity", "gzip"), ("identity,gzip", "gzip"), ("gzip,", "gzip"), (", x-gzip", "gzip"),
+        ("identity, identity", ""), (",", ""), ("identity , deflate", "deflate"),
+    ],
+)  # fmt: skip
+def test_a_list_of_encodings_is_taken_where_one_does_something(told: str, encoding: str) -> None:
+    assert packing.require(told) == encoding
 
 
 def test_without_the_library_zstd_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,13 @@ def test_json_is_read_under_these_content_types(kind: str) -> None:
         ({"texts": ["a"] * 4}, TEXT, "", PayloadTooLarge, "texts: got 4; at most 3"),
         ({"image": "AAAA"}, IMAGE, "", InvalidInput, "image: got"),
         ({"image": {"b64": "é"}}, IMAGE, "", InvalidInput, "image.b64: got"),
-        ({"image": {"b64": "AAA"}}, IMAGE, "", InvalidInput, "image.b64: got"),
+        ({"image": {"b64": "AAAAA"}}, IMAGE, "", InvalidInput, "image.b64: got"),
+        ({"image": {"b64": "AA==" * 2}}, IMAGE, "", InvalidInput, "image.b64: got"),
+        ({"image": {"b64": "AAA\u00a0"}}, IMAGE, "", InvalidInput, "image.b64: got"),
+        ({"image": {"b64": "AA-_"}}, IMAGE, "", InvalidInput, "its alphabet has + and /, not - and _"),
+        ({"image": {"b64": "data:image/png,AAAA"}}, IMAGE, "", InvalidInput, "send one with ;base64"),
+        ({"image": {"b64": "data:AAAA"}}, IMAGE, "", InvalidInput, "send one with ;base64"),
+        ({"image": "data:image/png;base64,AAAA"}, IMAGE, "", InvalidInput, 'send {"b64": "<base64>"}'),
         ({"text": "a"}, Task.TENSOR, "", InvalidInput, "this model takes tensors"),
         (b'{"text": "\\ud800"}', TEXT, "", InvalidInput, "body: not valid JSON"),
     ],
@@ -76,6 +82,51 @@ def test_a_wrong_question_is_refused(
     with pytest.raises(error) as caught:
         ask(body, task, kind)
     assert told in caught.value.message
+
+
+LONG = bytes(range(256))
+PLAIN = base64.b64encode(LONG).decode()
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        base64.encodebytes(LONG).decode(),
+        base64.encodebytes(LONG).decode().replace("\n", "\r\n"),
+        PLAIN + "\n",
+        f"  {PLAIN[:7]}\t{PLAIN[7:]} \f",
+        PLAIN.rstrip("="),
+        f"data:image/png;base64,{PLAIN}",
+        f"DATA:image/png;name=a.png;Base64,{base64.encodebytes(LONG).decode()}",
+        f"data:;base64,{PLAIN}",
+    ],
+    ids=[
+        "lines",
+        "lines with CRLF",
+        "a newline",
+        "blanks",
+        "no padding",
+        "a data URL",
+        "an odd one",
+        "a bare one",
+    ],
+)
+def test_base64_is_taken_as_it_is_written(encoded: str) -> None:
+    """`tensorflow/serving#1141`, `#1169`: coreutils and MIME break lines, pages of the web send data URLs."""
+    assert ask({"image": {"b64": encoded}}, IMAGE) == tasks.TaskCall((LONG,))
+
+
+def test_a_byte_order_mark_before_the_json_is_passed_over() -> None:
+    text = json.dumps({"text": "\ufeffé"}).encode()
+    assert ask(b"\xef\xbb\xbf" + text) == tasks.TaskCall(("\ufeffé",))
+    for twice in (b"\xef\xbb\xbf" * 2 + text, b"\xef\xbb\xbf" * 100_000, b"\xef\xbb\xbf"):
+        with pytest.raises(InvalidInput, match="body: not valid JSON"):
+            ask(twice)
+    with pytest.raises(InvalidInput, match=r"a line break in a string is written as \\n"):
+        ask(b'{"text": "a\nb"}')
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        with pytest.raises(InvalidInput, match="it seems to be UTF-16; JSON is UTF-8"):
+            ask(json.dumps({"text": "a"}).encode(encoding))
 
 
 def test_other_content_types_are_no_json() -> None:

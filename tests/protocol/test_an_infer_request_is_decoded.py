@@ -45,6 +45,34 @@ def test_the_id_and_the_wanted_outputs_are_kept() -> None:
     assert (call.id, call.outputs) == ("42", ("z",))
 
 
+def test_a_byte_order_mark_before_the_json_is_passed_over() -> None:
+    text = b"\xef\xbb\xbf" + json.dumps({"inputs": [tensor()]}).encode()
+    assert oip.decode(text, ONE).tensors["x"].shape == (2, 3)
+    told = tensor(parameters={"binary_data_size": 24})
+    del told["data"]
+    head = b"\xef\xbb\xbf" + json.dumps({"inputs": [told]}).encode()
+    assert oip.decode(head + bytes(24), ONE, str(len(head))).tensors["x"].tolist() == [[0] * 3] * 2
+
+
+def timed(timeout: Any) -> oip.InferCall:
+    return oip.decode(json.dumps({"inputs": [tensor()], "parameters": {"timeout": timeout}}).encode(), ONE)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "seconds"),
+    [(5, 5e-6), (1_500_000, 1.5), (0, None), (None, None), (2**63 - 1, (2**63 - 1) / 1e6)],
+)
+def test_the_clients_time_is_told_in_microseconds(timeout: Any, seconds: float | None) -> None:
+    assert timed(timeout).patience == seconds
+    assert decode().patience is None
+
+
+@pytest.mark.parametrize("timeout", [-1, 1.5, 1.0, 1e30, "5", True, [5], {"ms": 5}])
+def test_a_time_that_is_none_is_refused(timeout: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"parameters\.timeout: got .*; send whole microseconds"):
+        timed(timeout)
+
+
 @pytest.mark.parametrize("datatype", [d for d in DataType if d not in (DataType.BYTES, DataType.BOOL)])
 def test_every_number_type_is_decoded(datatype: DataType) -> None:
     array = decode(of(datatype), shape=[2], datatype=datatype, data=[0, 100]).tensors["x"]

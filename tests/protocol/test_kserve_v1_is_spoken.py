@@ -65,6 +65,20 @@ def test_elements_of_bytes_are_strings_or_base64() -> None:
     assert tensors(odd, instances=[{"b64": "text"}])["b64"].tolist() == [b"text"]
 
 
+def test_base64_is_broken_into_lines_and_stands_in_data_urls() -> None:
+    """A string alone is its own content, whatever it looks like."""
+    (lines,) = ({"b64": base64.encodebytes(bytes(100)).decode()},)
+    url = {"b64": "data:image/png;base64,/w=="}
+    assert tensors(STRINGS, instances=[lines, url])["s"].tolist() == [bytes(100), b"\xff"]
+    assert items(IMAGE, instances=[lines, url]).items == (bytes(100), b"\xff")
+    assert tensors(STRINGS, instances=[url["b64"]])["s"].tolist() == [url["b64"].encode()]
+
+
+def test_a_byte_order_mark_before_the_json_is_passed_over() -> None:
+    body = b'\xef\xbb\xbf{"instances": [[1, 2]]}'
+    assert (kserve_v1.decode_tensors(body, ONE).tensors or {})["x"].tolist() == [[1, 2]]
+
+
 def test_instances_and_columns_become_items() -> None:
     assert items(TEXT, instances=["a", "b"]) == PredictCall(items=("a", "b"))
     assert items(IMAGE, inputs=[b64(b"png")]) == PredictCall(items=(b"png",), rows=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from contextlib import AsyncExitStack
@@ -209,6 +210,65 @@ async def test_the_proxys_or_clients_time_limit_counts_where_it_is_shorter(serve
         assert late.status_code == 504
         server.model.gate.set()
         assert (await first).status_code == 200
+
+
+TENSOR = {"name": "x", "shape": [1, 2], "datatype": "FP32"}
+HEADER = "x-modelserve-timeout-ms"
+
+
+def timed(microseconds: int, path: str = "/v2/models/m/infer", **headers: str) -> dict[str, Any]:
+    """An inference call whose body says for how long its client waits."""
+    told = {"parameters": {"timeout": microseconds}}
+    row: dict[str, Any] = {"x": [0, 1]} if "generate" in path else {"inputs": [TENSOR | {"data": [0, 1]}]}
+    return {"url": path, "json": row | told, "headers": headers}
+
+
+def binary(microseconds: int) -> dict[str, Any]:
+    tensor = TENSOR | {"parameters": {"binary_data_size": 8}}
+    text = json.dumps({"inputs": [tensor], "parameters": {"timeout": microseconds}}).encode()
+    headers = {"inference-header-content-length": str(len(text))}
+    return {"url": "/v2/models/m/infer", "content": text + bytes(8), "headers": headers}
+
+
+SHORT = {
+    "in JSON": timed(100_000),
+    "in a body with bytes": binary(100_000),
+    "of one revision": timed(100_000, "/v2/models/m/versions/m-00001/infer"),
+    "of the generate extension": timed(100_000, "/v2/models/m/generate"),
+    "shorter than the header's": timed(100_000, **{HEADER: "20000"}),
+    "longer than the header's": timed(20_000_000, **{HEADER: "100"}),
+    "0, with a header's": timed(0, **{HEADER: "100"}),
+}
+
+
+@pytest.mark.parametrize("call", SHORT.values(), ids=SHORT.keys())
+async def test_the_bodys_time_limit_counts_where_it_is_shorter(serve: Any, call: dict[str, Any]) -> None:
+    """`triton#7369`: as over gRPC, in microseconds."""
+    async with serve(timeout=30) as server:
+        first = await occupied(server)
+        late = await server.client.post(**call)
+        assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
+        server.model.gate.set()
+        assert (await first).status_code == 200
+
+
+async def test_a_time_limit_of_the_body_is_none_if_0_and_never_longer_than_the_servers(serve: Any) -> None:
+    async with serve(timeout=0.3) as server:
+        for call in (timed(0), timed(10_000_000), binary(0), timed(2**63 - 1)):
+            assert (await server.client.post(**call)).status_code == 200
+        first = await occupied(server)
+        assert (await server.client.post(**timed(60_000_000))).status_code == 504
+        assert (await first).status_code == 504
+
+
+@pytest.mark.parametrize("microseconds", [-1, 1.5, "5", True])
+async def test_a_time_limit_that_is_none_is_the_clients_fault(serve: Any, microseconds: Any) -> None:
+    async with serve() as server:
+        for call in (timed(microseconds), binary(microseconds), timed(microseconds, "/v2/models/m/generate")):
+            answer = await server.client.post(**call)
+            assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
+            assert "parameters.timeout" in answer.json()["error"]
+        assert server.figures()["failures"] == 0
 
 
 async def test_a_client_that_leaves_takes_its_call_with_it(serve: Any, over_tcp: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import zlib
 from pathlib import Path
@@ -69,7 +70,11 @@ PROPER = {
         chunked(ASKED, 5, trailer=b"x-request-id: late\r\n"),
         "transfer-encoding: chunked", sized=False,
     ),
-    "with another host twice": post(ASKED, "host: other"),
+    "with an empty host": post(ASKED).replace(b"host: m", b"host:"),
+    "with an address for a host": post(ASKED).replace(b"host: m", b"Host: [::1]:8000"),
+    "with a copy's host": post(ASKED).replace(b"host: m", b"host: [::1]-shadow:8000"),
+    "with a host in capitals": post(ASKED).replace(b"host: m", b"HOST: My-Box.Example:80"),
+    "with the coding in capitals": post(chunked(ASKED, 3), "Transfer-Encoding: Chunked", sized=False),
     "with a thousand headers": post(ASKED, *(f"x-{number}: {number}" for number in range(1000))),
     "with a long header": post(ASKED, "x-long: " + "a" * 60_000),
     "with an upgrade that nobody offers": post(ASKED, "connection: upgrade", "upgrade: h2c"),
@@ -127,7 +132,7 @@ def test_the_connection_ends_where_the_client_wants_it(url: str) -> None:
         assert line.closed(), "what follows is not answered"
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
 def test_another_method_is_refused(url: str, method: str) -> None:
     with Line(url) as line:
         answer = line.send(GET.replace(b"GET", method.encode())).answer()
@@ -170,6 +175,21 @@ NO_HTTP = {
     "a proxy's business": b"CONNECT m:80 HTTP/1.1\r\nhost: m\r\n\r\n",
     "an unknown method": GET.replace(b"GET", b"BREW"),
     "bytes beyond ASCII in the path": post(ASKED, target="/v2/models/é/infer"),
+    "no host": post(ASKED).replace(b"host: m\r\n", b""),
+    "two hosts": post(ASKED, "host: other"),
+    "the same host twice": post(ASKED, "Host: m"),
+    "two hosts in HTTP/1.0": post(ASKED, "host: other", version="1.0"),
+    "two hosts in one": post(ASKED).replace(b"host: m", b"host: m,other"),
+    "a host with a path": post(ASKED).replace(b"host: m", b"host: m/v2"),
+    "a host with blanks": post(ASKED).replace(b"host: m", b"host: m other"),
+    "a host with somebody's name": post(ASKED).replace(b"host: m", b"host: ada@m"),
+    "a host beyond ASCII": post(ASKED).replace(b"host: m", "host: é".encode()),
+    "no host in a request that is no call": GET.replace(b"host: m\r\n", b""),
+    "chunks in HTTP/1.0": post(chunked(ASKED), "transfer-encoding: chunked", sized=False, version="1.0"),
+    "chunks of chunks": post(chunked(ASKED), "transfer-encoding: chunked, chunked", sized=False),
+    "chunks that are not the last coding": post(
+        chunked(ASKED), "transfer-encoding: chunked, gzip", sized=False
+    ),
 }
 
 
@@ -180,6 +200,68 @@ def test_what_is_no_http_is_refused(url: str, request_: bytes) -> None:
         assert (answer.status, answer.json["code"]) == (400, "invalid_input"), answer.content
         assert answer.headers["connection"] == "close"
         assert line.closed()
+
+
+CODED = {
+    "packed and in chunks": ("gzip, chunked",),
+    "on two lines": ("gzip", "chunked"),
+    "in capitals": ("GZIP,Chunked",),
+    "an old name": ("x-gzip, chunked",),
+    "deflated": ("deflate, chunked",),
+    "an unknown coding": ("br, chunked",),
+    "chunks with a parameter": ("chunked;q=1",),
+    "packed without chunks": ("gzip",),
+}
+
+
+@pytest.mark.parametrize("codings", CODED.values(), ids=CODED.keys())
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_transfer_coding_that_is_not_understood_is_refused_by_name(
+    url: str, codings: tuple[str, ...], plain: bool
+) -> None:
+    """RFC 9112, 6.1; whatever the body really is."""
+    content = chunked(ASKED if plain else gzip.compress(ASKED))
+    with Line(url) as line:
+        headers = [f"transfer-encoding: {coding}" for coding in codings]
+        answer = line.send(post(content, *headers, sized=False)).answer()
+        assert (answer.status, answer.json["code"]) == (501, "invalid_input"), answer.content
+        assert answer.json["error"].startswith("transfer-encoding: got ")
+        assert answer.headers["connection"] == "close"
+        assert line.closed()
+
+
+def test_a_host_that_changes_or_is_missing_later_is_looked_at(url: str) -> None:
+    other = post(ASKED).replace(b"host: m", b"host: other")
+    with Line(url) as line:
+        for request in (post(ASKED), other, post(ASKED)):
+            assert line.send(request).answer().doubled == [3.0, 4.0]
+        refused = line.send(other.replace(b"host: other\r\n", b"")).answer()
+        assert (refused.status, refused.json["error"]) == (400, "host: is missing; HTTP/1.1 needs it")
+        assert line.closed()
+
+
+def test_a_refused_host_costs_the_requests_before_it_nothing(slow: str) -> None:
+    with Line(slow) as line:
+        line.send(post(body(SLOW, 1)) + post(body(1, 2)) + post(body(2, 3), "host: other"))
+        assert line.answer().doubled == [16.0, 2.0]
+        assert line.answer().doubled == [2.0, 4.0]
+        assert line.closed()
+
+
+def test_a_client_of_http_1_0_needs_no_host(url: str) -> None:
+    answer = ask(url, post(ASKED, version="1.0").replace(b"host: m\r\n", b""))
+    assert answer.doubled == [3.0, 4.0]
+
+
+def test_encodings_on_several_lines_are_one_list(url: str) -> None:
+    packed = zlib.compress(ASKED)
+    for headers in (
+        ("content-encoding: identity", "content-encoding: deflate"),
+        ("content-encoding: deflate,",),
+    ):
+        assert ask(url, post(packed, *headers)).doubled == [3.0, 4.0]
+    twice = ask(url, post(packed, "content-encoding: deflate", "content-encoding: deflate"))
+    assert (twice.status, twice.json["code"]) == (415, "unsupported_media")
 
 
 def test_a_head_without_end_is_cut_off(url: str) -> None:

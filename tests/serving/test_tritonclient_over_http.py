@@ -138,6 +138,15 @@ def test_a_wrong_call_is_told_what_would_be_right(client: triton.InferenceServer
         client.infer("m", inputs_of(GIVEN), outputs=outputs)
 
 
+def test_a_call_ends_at_the_time_that_the_client_sets(client: triton.InferenceServerClient) -> None:
+    """`triton-inference-server/client#203`."""
+    for binary in (True, False):
+        same(client.infer("m", inputs_of(FINITE, binary), timeout=10_000_000), FINITE)
+        with pytest.raises(InferenceServerException, match="the deadline passed") as late:
+            client.infer("m", inputs_of(FINITE, binary), timeout=1)
+        assert late.value.status() == "504"
+
+
 async def test_the_asynchronous_client_gets_the_same(address: str) -> None:
     async with triton_aio.InferenceServerClient(address) as client:
         assert await client.is_server_ready()

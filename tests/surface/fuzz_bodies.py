@@ -24,7 +24,7 @@ import zstandard
 from modelserve.domain.inference import DataType, InferenceResponse, Signature, Tensors, TensorSpec
 from modelserve.domain.models import Task
 from modelserve.errors import ClientFault
-from modelserve.protocol import kserve_v1, oip, packing, tasks
+from modelserve.protocol import kserve_v1, oip, packing, tasks, unpacking
 from modelserve.protocol.arrays import check_shape
 
 Input = tuple[bytes, str]
@@ -68,7 +68,8 @@ def _json(names: Sequence[DataType]) -> Input:
     inputs = [
         {"name": d, "datatype": d, "shape": [2, 2], "data": _listed(d), "parameters": {"x": 1}} for d in names
     ]
-    return json.dumps({"id": "7", "inputs": inputs, "outputs": []}).encode(), ""
+    told = {"id": "7", "inputs": inputs, "outputs": [], "parameters": {"timeout": 500}}
+    return json.dumps(told).encode(), ""
 
 
 def _large(element: float, rows: int = 1) -> Input:
@@ -108,7 +109,8 @@ def _ask(task: Task) -> Callable[[bytes, str], None]:
 
 
 def _unpack(body: bytes, encoding: str) -> None:
-    assert sum(map(len, packing.unpacked(body, packing.require(encoding), LIMIT))) <= LIMIT
+    if told := packing.require(encoding):
+        assert sum(map(len, unpacking.unpacked(body, told, LIMIT))) <= LIMIT
 
 
 _FORM = (
@@ -118,6 +120,7 @@ _FORM = (
 )
 _KIND = "multipart/form-data; boundary=XX"
 _TEXT = b"0.125, " * 1000
+_SKIPPED = struct.pack("<II", 0x184D2A50, 4) + b"size"
 _TWO = (DataType.FP32, DataType.BYTES)
 TARGETS = (
     Target("binary", _infer(SIGNATURE), [_binary(list(DataType)), _binary(list(DataType)[::-1])]),
@@ -131,10 +134,19 @@ TARGETS = (
         [
             (b'{"instances": [{"FP32": [1, 2.5], "BYTES": ["a", {"b64": "/w=="}]}]}', ""),
             (b'{"inputs": {"FP32": [[1, 2.5]], "BYTES": [["a", {"b64": "/w=="}]]}}', ""),
+            (b'\xef\xbb\xbf{"instances": [{"FP32": [1, 2.5], "BYTES": ["a", {"b64": "/w\\r\\n"}]}]}', ""),
         ],
     ),
     Target("text", _ask(Task.TOKEN_CLASSIFICATION), [(b'{"texts": ["a", "\\u00e9"]}', ""), (_FORM, _KIND)]),
-    Target("image", _ask(Task.IMAGE_CLASSIFICATION), [(b'{"image": {"b64": "AAAA"}}', ""), (_FORM, _KIND)]),
+    Target(
+        "image",
+        _ask(Task.IMAGE_CLASSIFICATION),
+        [
+            (b'{"image": {"b64": "AAAA"}}', ""),
+            (b'{"images": [{"b64": "data:image/png;base64,AA\\nAA"}, {"b64": "AA"}]}', ""),
+            (_FORM, _KIND),
+        ],
+    ),
     Target(
         "packed",
         _unpack,
@@ -143,6 +155,8 @@ TARGETS = (
             (zlib.compress(_TEXT), "deflate"),
             (zlib.compress(_TEXT)[2:-4], "deflate"),
             (zstandard.compress(_TEXT), "zstd"),
+            (gzip.compress(_TEXT[:500]) * 3 + b"\0" * 9, "gzip"),
+            (_SKIPPED + zstandard.compress(_TEXT[:500]) * 2 + _SKIPPED, "zstd"),
         ],
     ),
 )

@@ -45,7 +45,7 @@ def _text(file: Path) -> str:
     if str(file) == "-":
         return sys.stdin.read()
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InvalidInput(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -194,7 +194,7 @@ def _read(file: Path) -> tuple[str, str, Path]:
     if str(file) == "-" and sys.stdin is not None:
         return sys.stdin.read(), "<stdin>", Path.cwd()
     try:
-        return file.read_text(encoding="utf-8"), str(file), file.parent
+        return file.read_text(encoding="utf-8-sig"), str(file), file.parent
     except OSError as error:
         raise InvalidSpec(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -1,10 +1,12 @@
-"""Reading a request's body up to a bound, whatever its head says of its length."""
+"""Reading a request's body up to a bound, whatever its head says of its length; a byte order mark is no part
+of it."""
 
 from __future__ import annotations
 
 from fastapi import Request
 
 from modelserve.errors import PayloadTooLarge
+from modelserve.protocol.values import BOM
 
 
 async def read_at_most(request: Request, most: int, advice: str) -> bytes:
@@ -14,4 +16,4 @@ async def read_at_most(request: Request, most: int, advice: str) -> bytes:
         body += chunk
         if len(body) > most:
             raise PayloadTooLarge(f"the body is larger than {most} bytes: {advice}")
-    return bytes(body)
+    return bytes(body).removeprefix(BOM)

@@ -1,7 +1,8 @@
 """The generate extension: one row of tensors as plain JSON fields, answered whole or piece by piece.
 
 ``{"prompt": "Once", "max_tokens": 20}`` fills the inputs of these names; a field of ``parameters`` does so
-too, if there is an input of its name. An answer has a field for each output.
+too, if there is an input of its name; else ``timeout`` is for how many microseconds the client waits. An
+answer has a field for each output.
 
 Source: https://github.com/triton-inference-server/server, docs/protocol/extension_generate.md.
 """
@@ -15,7 +16,7 @@ import numpy as np
 from modelserve.domain.inference import Array, InferenceResponse, Signature, Tensors, TensorSpec
 from modelserve.errors import InvalidInput
 from modelserve.protocol import arrays, values
-from modelserve.protocol.oip import InferCall
+from modelserve.protocol.oip import InferCall, patience
 from modelserve.protocol.payload import Payload
 
 _OWN = ("id", "parameters")
@@ -28,24 +29,27 @@ def decode(body: bytes, signature: Signature) -> InferCall:
     if identity is not None:
         values.text(identity, "id")
     specs = {spec.name: spec for spec in signature.inputs}
-    given = _parameters(fields, specs) | {name: (name, fields[name]) for name in fields if name not in _OWN}
+    parameters = _parameters(fields)
+    placed = {name: (f"parameters.{name}", value) for name, value in parameters.items() if name in specs}
+    given = placed | {name: (name, fields[name]) for name in fields if name not in _OWN}
     for name in given:
         if name not in specs:
             raise values.got(name, given[name][1], f"the model takes {values.listing(specs)}")
     if missing := [name for name in specs if name not in given]:
         raise InvalidInput(f"{missing[0]}: is missing; the model takes {values.listing(specs)}")
     tensors: Tensors = {name: _row(value, specs[name], place) for name, (place, value) in given.items()}
-    return InferCall(tensors, (), identity)
+    limit = None if "timeout" in specs else patience(parameters)
+    return InferCall(tensors, (), identity, patience=limit)
 
 
-def _parameters(fields: dict[str, Any], specs: dict[str, TensorSpec]) -> dict[str, tuple[str, Any]]:
-    """Values with their places; a parameter that is no input is for others to read."""
+def _parameters(fields: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that is no input is for others to read."""
     told = fields.get("parameters")
     if told is None:
         return {}
     if not isinstance(told, dict):
         raise values.got("parameters", told, "send an object")
-    return {name: (f"parameters.{name}", value) for name, value in told.items() if name in specs}
+    return told
 
 
 def _row(value: object, spec: TensorSpec, place: str) -> Array:

@@ -35,6 +35,8 @@ PLATFORMS = {
     Runtime.EXTERNAL: "oip_external",
 }
 """What metadata calls an engine: ``<project>_<format>``."""
+TIMEOUT = "parameters.timeout"
+"""Where a request says for how long it may take, in microseconds."""
 _ELSEWHERE = ("shared_memory_region", "shared_memory_byte_size", "classification")
 """Parameters of extensions that are not spoken and would make an answer wrong if they were ignored."""
 
@@ -44,6 +46,7 @@ class InferCall:
     """What one infer request says. ``id`` is None where the client gave none; ``outputs`` empty means all.
 
     ``binary`` has the outputs for which the client said how it wants them; the rest is ``binary_default``.
+    ``patience`` is for how many seconds it waits, if it says so.
     """
 
     tensors: Tensors
@@ -51,6 +54,7 @@ class InferCall:
     id: str | None
     binary: Mapping[str, bool] = field(default_factory=dict)
     binary_default: bool = False
+    patience: float | None = None
 
     def wants_binary(self, output: str) -> bool:
         return self.binary.get(output, self.binary_default)
@@ -72,9 +76,10 @@ def decode(body: Buffer, signature: Signature, json_length: str = "") -> InferCa
     if len(fields) == 1:
         return InferCall(tensors, (), None)
     outputs = _outputs(fields.get("outputs"), signature)
-    default = _flag(_parameters(fields, ""), "binary_data_output", "parameters")
+    parameters = _parameters(fields, "")
+    default = _flag(parameters, "binary_data_output", "parameters")
     told = {name: flag for name, flag in outputs.items() if flag is not None}
-    return InferCall(tensors, tuple(outputs), identity, told, bool(default))
+    return InferCall(tensors, tuple(outputs), identity, told, bool(default), patience(parameters))
 
 
 def _inputs(entries: object, signature: Signature, tail: Tail | None) -> Tensors:
@@ -129,6 +134,12 @@ def _from_tail(
     if tail is None:
         raise values.got(where, size, f"send the header {binary.HEADER} with the JSON's length in bytes")
     return binary.array(tail.take(size, where), spec.datatype, shape, where)
+
+
+def patience(parameters: Mapping[str, Any]) -> float | None:
+    """For how many seconds the client waits; None where it does not say. Raises InvalidInput."""
+    told = parameters.get("timeout")
+    return None if told is None else values.microseconds(told, TIMEOUT)
 
 
 def _outputs(entries: object, signature: Signature) -> dict[str, bool | None]:

@@ -18,7 +18,7 @@ from modelserve.domain.models import Runtime
 from modelserve.errors import InvalidInput
 from modelserve.protocol import arrays, binary, values
 from modelserve.protocol.messages import inference_pb2 as messages
-from modelserve.protocol.oip import PLATFORMS
+from modelserve.protocol.oip import PLATFORMS, TIMEOUT
 
 M = TypeVar("M", bound=Message)
 Input = messages.ModelInferRequest.InferInputTensor
@@ -138,9 +138,7 @@ def patience(request: messages.ModelInferRequest) -> float | None:
     if parameter is None:
         return None
     told = getattr(parameter, parameter.WhichOneof("parameter_choice") or "string_param")
-    if isinstance(told, bool) or not isinstance(told, int) or told < 0:
-        raise values.got("parameters.timeout", told, "send whole microseconds")
-    return told / 1e6 if told else None
+    return values.microseconds(told, TIMEOUT)
 
 
 def answer(response: InferenceResponse, request_id: str) -> messages.ModelInferResponse:

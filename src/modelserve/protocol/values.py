@@ -16,6 +16,11 @@ from modelserve.errors import InvalidInput
 
 SHOWN = 60
 """Characters of a wrong value that an error repeats."""
+BOM = b"\xef\xbb\xbf"
+"""What .NET and PowerShell write before a text in UTF-8; RFC 8259, 8.1, lets a parser ignore it."""
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{")
+_SPACE = b" \t\n\f\r"
+"""White space that base64 is broken with."""
 
 
 def parse(body: bytes | memoryview) -> dict[str, Any]:
@@ -28,13 +33,27 @@ def parse(body: bytes | memoryview) -> dict[str, Any]:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidInput(f"body: not valid JSON: {error}{_hint(error)}") from None
+        value = _after_bom(body, error)
     if not isinstance(value, dict):
         raise InvalidInput(f"body: got {shown(value)}; send a JSON object")
     return value
 
 
-def _hint(error: orjson.JSONDecodeError) -> str:
+def _after_bom(body: bytes | memoryview, error: orjson.JSONDecodeError) -> Any:
+    """What is said behind a byte order mark. Raises InvalidInput where there is none, and for what it is."""
+    try:
+        if body[: len(BOM)] == BOM:
+            return orjson.loads(body[len(BOM) :])
+    except orjson.JSONDecodeError as behind:
+        error = behind
+    raise InvalidInput(f"body: not valid JSON: {error}{_hint(error, body)}") from None
+
+
+def _hint(error: orjson.JSONDecodeError, body: bytes | memoryview) -> str:
+    if body[:2] in _UTF_16:
+        return "; it seems to be UTF-16; JSON is UTF-8"
+    if "control character" in error.msg:
+        return "; a line break in a string is written as \\n"
     unparsed = error.doc[error.pos : error.pos + 9].lstrip("-")
     return "; JSON has no NaN and no Infinity" if unparsed.startswith(("NaN", "Infinity")) else ""
 
@@ -79,15 +98,46 @@ def items(value: object, place: str) -> list[Any]:
     return value
 
 
+def microseconds(value: object, place: str) -> float | None:
+    """A time in whole microseconds as seconds; None for 0, which sets no limit. Raises InvalidInput."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise got(place, value, "send whole microseconds")
+    return value / 1e6 or None
+
+
 def b64(value: object, place: str) -> bytes:
-    """The bytes of ``{"b64": "..."}``."""
+    """The bytes of ``{"b64": "..."}``: in the standard alphabet, as TensorFlow Serving takes it, with white
+    space or without, padded or not; or such a ``data:`` URL (RFC 2397)."""
     if not isinstance(value, dict) or set(value) != {"b64"}:
         raise got(place, value, 'send {"b64": "<base64>"}')
     encoded = text(value["b64"], f"{place}.b64")
     try:
         return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return _unusual_b64(encoded, f"{place}.b64")
+
+
+def _unusual_b64(encoded: str, place: str) -> bytes:
+    content = _content(encoded, place)
+    try:
+        plain = content.encode("ascii").translate(None, _SPACE)
+        if b"=" not in plain:
+            plain += b"=" * (-len(plain) % 4)
+        return base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise got(f"{place}.b64", encoded, f"send standard base64: {error}") from None
+        foreign = "-" in content or "_" in content
+        why = "its alphabet has + and /, not - and _" if foreign else error
+        raise got(place, encoded, f"send standard base64: {why}") from None
+
+
+def _content(encoded: str, place: str) -> str:
+    """What follows the head of a ``data:`` URL; all of anything else."""
+    if encoded[:5].lower() != "data:":
+        return encoded
+    head, comma, content = encoded.partition(",")
+    if not comma or not head.rstrip().lower().endswith(";base64"):
+        raise got(place, encoded, "of data: URLs, send one with ;base64, before its content")
+    return content
 
 
 def as_b64(value: bytes | str) -> dict[str, str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
 from typing import Self
 
 from starlette.types import Message, Receive
 
 from modelserve.errors import Overloaded, PayloadTooLarge
-from modelserve.protocol import binary, packing
+from modelserve.protocol import binary, packing, unpacking
 from modelserve.protocol.binary import Buffer
 from modelserve.serving.exchange import Exchange
 
@@ -63,13 +62,15 @@ class Held:
         self._size += size
         self._intake.free -= size
 
-    async def unpack(self, pieces: Iterator[bytes]) -> list[bytes]:
-        """All pieces, held as they come: the first is made on the event loop, the others on a thread, one
-        body at a time. Raises what they raise, and Overloaded."""
-        found = [next(pieces, b"")]
-        self.add(len(found[0]))
-        if len(found[0]) < packing.FIRST_PIECE:
-            return found + list(pieces)  # there is none, but the end is checked
+    async def unpack(self, packed: bytes, encoding: str, limit: int) -> list[bytes]:
+        """All pieces of a packed body, held as they come: the first of a small one is made on the event
+        loop, all others on a thread, one body at a time. Raises what unpacking raises, and Overloaded."""
+        pieces, found = unpacking.unpacked(packed, encoding, limit), []
+        if len(packed) <= unpacking.AT_ONCE:
+            found = [next(pieces, b"")]
+            self.add(len(found[0]))
+            if len(found[0]) < unpacking.FIRST_PIECE:
+                return found + list(pieces)  # there is none, but the end is checked
         async with self._intake.decoding:
             while piece := await asyncio.to_thread(next, pieces, b""):
                 self.add(len(piece))
@@ -93,7 +94,7 @@ async def read_body(receive: Receive, exchange: Exchange, limit: int, held: Held
     encoding = packing.require(exchange.content_encoding)
     chunks = await _read(receive, exchange.content_length or 0, limit, held)
     if encoding:
-        chunks = await held.unpack(packing.unpacked(b"".join(chunks), encoding, limit))
+        chunks = await held.unpack(b"".join(chunks), encoding, limit)
     return _joined(chunks, exchange.json_length)
 
 

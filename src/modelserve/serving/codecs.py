@@ -41,6 +41,11 @@ class Incoming:
     def deadline(self) -> float:
         return self.arrival + self.exchange.time_limit
 
+    def hurry(self, patience: float | None) -> None:
+        """The client waits for no longer than so many seconds."""
+        if patience is not None:
+            self.exchange.time_limit = min(self.exchange.time_limit, patience)
+
     def request(self, **content: Any) -> InferenceRequest:
         return InferenceRequest(
             model=self.model,
@@ -84,6 +89,7 @@ class OipCodec:
         exchange = incoming.exchange
         tasks.require_json(exchange.content_type, binary.CONTENT_TYPE.decode())
         call = oip.decode(incoming.body, served.signature, exchange.json_length)
+        incoming.hurry(call.patience)
         return incoming.request(tensors=call.tensors, outputs=call.outputs), partial(oip.encode, call=call)
 
 
@@ -99,6 +105,7 @@ class GenerateCodec:
     def decode(self, incoming: Incoming, served: Described) -> tuple[InferenceRequest, Encoder]:
         tasks.require_json(incoming.exchange.content_type)
         call = generate.decode(incoming.content, served.signature)
+        incoming.hurry(call.patience)
         return incoming.request(tensors=call.tensors), partial(generate.encode, call=call)
 
 

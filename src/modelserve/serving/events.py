@@ -50,6 +50,7 @@ class EventRoute(InferenceRoute):
         exchange, telemetry = incoming.exchange, served.telemetry
         try:
             request, encode = await self._read(incoming, served)
+            writer.deadline = incoming.deadline  # the body may have said more of it
             async with contextlib.aclosing(_punctual(served.stream(request), HEARTBEAT)) as pieces:
                 async for piece in pieces:
                     if piece is None:
@@ -82,7 +83,7 @@ class _Writer:
     """One response; a reader that is slower than the deadline is given up. Raises DeadlineExceeded."""
 
     def __init__(self, send: Send, deadline: float) -> None:
-        self._send, self._deadline = send, deadline
+        self._send, self.deadline = send, deadline
         self.started = False
         self.count = 0
 
@@ -102,7 +103,7 @@ class _Writer:
         if not self.started:
             await send_fault(self._send, error)
             return
-        self._deadline = time.monotonic() + LAST_WORDS
+        self.deadline = time.monotonic() + LAST_WORDS
         with contextlib.suppress(DeadlineExceeded):
             await self._write(events.event(faults.body(error), events.FAILED), more=False)
 
@@ -111,7 +112,7 @@ class _Writer:
             self.started = True
             await self._send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
         message = {"type": "http.response.body", "body": body, "more_body": more}
-        await before(self._deadline, self._send(message))
+        await before(self.deadline, self._send(message))
 
 
 async def _punctual(

@@ -91,8 +91,21 @@ def _text(name: str) -> Callable[[Exchange, bytes], None]:
     return read
 
 
+def _list(name: str) -> Callable[[Exchange, bytes], None]:
+    """A header of which several lines are one list (RFC 9110, 5.3)."""
+
+    def read(exchange: Exchange, value: bytes) -> None:
+        before, told = getattr(exchange, name), value.decode("latin-1")
+        setattr(exchange, name, f"{before}, {told}" if before else told)
+
+    return read
+
+
+_accumulate_encoding = _list("content_encoding")
+
+
 def _read_encoding(exchange: Exchange, value: bytes) -> None:
-    exchange.content_encoding = value.decode("latin-1").strip().lower()
+    _accumulate_encoding(exchange, value.strip().lower())
 
 
 def _read_sample(exchange: Exchange, value: bytes) -> None:
@@ -122,8 +135,8 @@ _READERS: dict[bytes, Callable[[Exchange, bytes], None]] = {
     b"content-type": _text("content_type"),
     b"content-length": _read_length,
     b"content-encoding": _read_encoding,
-    b"accept": _text("accept"),
-    b"accept-encoding": _text("accept_encoding"),
+    b"accept": _list("accept"),
+    b"accept-encoding": _list("accept_encoding"),
     b"inference-header-content-length": _text("json_length"),
     b"x-modelserve-sample": _read_sample,
     b"x-modelserve-remember": _read_remember,

@@ -47,6 +47,9 @@ class RequestedOutput(_Body):
 
 class InferParameters(_Body):
     binary_data_output: bool | None = Field(None, description="Whether outputs are wanted as bytes.")
+    timeout: int | None = Field(
+        None, ge=0, description="Microseconds after which the client wants no answer any more; 0: no limit."
+    )
 
 
 class InferRequest(_Body):
