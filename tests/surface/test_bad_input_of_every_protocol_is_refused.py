@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,10 @@ BINARY = {
     "no JSON": binary(b"\xff" * 20, EIGHT),
     "JSON that is cut off": binary(b'{"inputs": [', EIGHT),
     "JSON that is deep": binary(b"[" * 50_000, EIGHT),
+    "a time that is negative": binary(x() | {"parameters": {"timeout": -1}}, EIGHT),
+    "a time that is a fraction": binary(x() | {"parameters": {"timeout": 0.5}}, EIGHT),
+    "a time without end": binary(x() | {"parameters": {"timeout": 10**40}}, EIGHT),
+    "a time that is text": binary(x() | {"parameters": {"timeout": "5"}}, EIGHT),
     "a header's length beyond the body": binary(x(), EIGHT, "999999"),
     "a header's length that is none": binary(x(), EIGHT, "-1"),
     "a header's length without end": binary(x(), EIGHT, "9" * 5000),
@@ -114,8 +119,30 @@ def test_a_bomb(server: Any, path: str, encoding: str) -> None:
     refused(httpx.post(url, content=b"no " + encoding.encode(), headers=headers, timeout=60), 400)
 
 
+PARTED = {
+    "gzip, empty members": ("gzip", gzip.compress(b"") * 400_000),
+    "gzip, members of a byte": ("gzip", gzip.compress(b" ") * 400_000),
+    "gzip, members that are bombs": ("gzip", gzip.compress(b" " * 10_000_000) * 50),
+    "zstd, empty frames": ("zstd", zstandard.compress(b"") * 900_000),
+    "zstd, frames that are bombs": ("zstd", zstandard.compress(b" " * 10_000_000) * 50),
+    "zstd, frames to be skipped": ("zstd", struct.pack("<II", 0x184D2A50, 0) * 900_000),
+}
+
+
+@pytest.mark.parametrize(("encoding", "bomb"), PARTED.values(), ids=PARTED.keys())
+def test_a_bomb_in_parts(server: Any, encoding: str, bomb: bytes) -> None:
+    headers = {"content-encoding": encoding, "content-type": "application/json"}
+    refused(httpx.post(f"{server.url()}/predict/m", content=bomb, headers=headers, timeout=60), 400, 413)
+    refused(httpx.post(f"{server.url()}{INFER}", content=bomb, headers=headers, timeout=60), 400, 413)
+
+
 BODIES = {
     "nothing": b"",
+    "a byte order mark alone": b"\xef\xbb\xbf",
+    "byte order marks without end": b"\xef\xbb\xbf" * 300_000,
+    "UTF-16": '{"instances": [[1, 2]]}'.encode("utf-16"),
+    "times that are none": b'{"parameters": {"timeout": -5}, "inputs": [{"name": "x", "shape": [1, 2], '
+    b'"datatype": "FP32", "data": [1, 2]}]}',
     "null": b"null",
     "a list": b"[]",
     "an object": b"{}",
