@@ -112,7 +112,7 @@ class Summary:
 
 
 def _open(file: str) -> TextIO:
-    return sys.stdin if file == "-" else Path(file).open(encoding="utf-8-sig", errors="replace", newline="")
+    return sys.stdin if file == "-" else Path(file).open(encoding="utf-8", errors="replace", newline="")
 
 
 def _send_all(found: Iterable[Row], summary: Summary) -> None:

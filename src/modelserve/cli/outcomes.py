@@ -43,7 +43,7 @@ def _parts(items: list[Any]) -> Iterator[tuple[int, list[Any]]]:
 
 def _text(file: Path) -> str:
     if str(file) == "-":
-        return sys.stdin.read()
+        return sys.stdin.read().removeprefix("\ufeff")
     try:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:

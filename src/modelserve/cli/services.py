@@ -192,7 +192,7 @@ def _expanded(uri: str) -> Path:
 def _read(file: Path) -> tuple[str, str, Path]:
     """Text, a name for messages, and the folder that relative paths start from."""
     if str(file) == "-" and sys.stdin is not None:
-        return sys.stdin.read(), "<stdin>", Path.cwd()
+        return sys.stdin.read().removeprefix("\ufeff"), "<stdin>", Path.cwd()
     try:
         return file.read_text(encoding="utf-8-sig"), str(file), file.parent
     except OSError as error:
