@@ -230,9 +230,16 @@ async def test_a_mistake_is_told_by_field_value_and_fix(api, path, body, words):
 
 
 async def test_names_of_its_own_are_answered_and_others_are_not(api):
-    for host, status in (("judge.test", 200), ("judge.test:80", 200), ("evil.test", 403)):
-        answer = await api.get("/healthz", headers={"host": host})
+    for host, status in (("judge.test", 404), ("judge.test:80", 404), ("evil.test", 403)):
+        answer = await api.get("/api/v1/judge/nobody", headers={"host": host})
         assert answer.status_code == status
+        assert (await api.get("/healthz", headers={"host": host})).status_code == 200, "whoever asks"
+
+
+async def test_a_host_that_can_be_none_is_refused(api):
+    for hosts in (["judge.test", "judge.test"], ["judge.test,evil.test"], ["judge test"]):
+        request = api.build_request("GET", "/healthz", headers=[("host", host) for host in hosts])
+        assert (await api.send(request)).status_code == 400
 
 
 JSON = st.recursive(
