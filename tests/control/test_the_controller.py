@@ -1,5 +1,6 @@
 """The controller promotes, rolls back, holds and goes on after a restart."""
 
+import shutil
 import sqlite3
 from dataclasses import replace
 
@@ -350,6 +351,25 @@ async def test_refuses_what_is_no_model_before_anything_changes(controller, tmp_
     (tmp_path / "x.onnx").write_bytes(b"not a model")
     with pytest.raises(InvalidPackage):
         await controller.apply(tmp_path / "x.onnx")
+    assert controller.platform.book.services() == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("preprocessor_config.json", '{"resize_mode": "letterbox"}', "resize_mode: 'letterbox'; "),
+        ("preprocessor_config.json", '{"image_processor_type": "Mine"}', "image_processor_type: 'Mine'; "),
+        ("preprocessor_config.json", '{"size": 16}', "images come out with height and width"),
+        ("processor_config.json", '{"image_processor": {"size": 16}}', "images come out with height"),
+    ],
+)
+async def test_refuses_pictures_that_it_could_not_prepare_before_anything_changes(
+    controller, models, tmp_path, file, content, said
+):
+    folder = shutil.copytree(models / "resnet-digits-1", tmp_path / "digits")
+    (folder / file).write_text(content)
+    with pytest.raises(InvalidPackage, match=said):
+        await controller.apply(folder)
     assert controller.platform.book.services() == ()
 
 

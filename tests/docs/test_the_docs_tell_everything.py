@@ -19,6 +19,7 @@ from modelserve.serving.grpc.statuses import status
 from modelserve.settings import PlatformSettings
 from modelserve.stores.blobs import open_blobs
 from modelserve.stores.records import open_records
+from modelserve.tasks.preprocessing.processors import PROCESSORS
 from modelserve.telemetry import SENTENCES
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +80,11 @@ def leaves(group=None, path=()):
             yield " ".join((*path, name)), command
         if inner:
             yield from leaves(command, (*path, name))
+
+
+def test_every_class_of_image_processors_stands_in_the_guide():
+    page = (ROOT / "docs" / "how-to" / "runtimes" / "hugging-face.md").read_text()
+    assert set(re.findall(r"`(\w+ImageProcessor)`", page)) == set(PROCESSORS)
 
 
 def test_every_command_stands_in_the_readme():

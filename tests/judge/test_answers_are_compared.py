@@ -74,6 +74,16 @@ def test_two_versions_that_are_sure_of_different_things_differ_most():
     assert doubtful.score < sure.score < 1
 
 
+@pytest.mark.parametrize(("one", "other"), [(-40.0, -90.0), (40.0, 90.0), (0.99, 0.98), (-1.0, 0.5)])
+def test_whatever_numbers_a_model_gives_as_scores_they_differ_by_a_share(one, other):
+    """A regression's are no probabilities, and those of labels that hold or not do not sum to 1."""
+    another = compare(labels(("a", one)), labels(("b", other)), RULES)
+    assert 0 < another.score <= 1
+    moved = compare(labels(("a", one)), labels(("a", other)), Compare(score_tolerance=0))
+    assert moved.kinds == {"score": 1}
+    assert 0 < moved.score <= 1
+
+
 def test_of_several_that_overlap_the_one_with_the_same_label_belongs_together():
     first, second = align([("PER", 0, 10)], [("ORG", 0, 9), ("PER", 8, 12)])
     assert (first.stable, first.candidate) == (("PER", 0, 10), ("PER", 8, 12)) or second.stable is not None

@@ -103,24 +103,31 @@ def text_folder(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def image_folder(tmp_path: Path) -> Callable[..., Path]:
-    """A Hugging Face folder for image classification over two labels."""
+    """A Hugging Face folder for image classification over two labels, or ``classes``; a name leaves the axis
+    open. Keywords override keys of config.json (None removes one)."""
 
-    def build(shape: Sequence[Axis] = ("batch", 3, 8, 8), kind: int = TensorProto.FLOAT) -> Path:
+    def build(
+        shape: Sequence[Axis] = ("batch", 3, 8, 8),
+        kind: int = TensorProto.FLOAT,
+        classes: Axis = 2,
+        **config: Any,
+    ) -> Path:
         folder = tmp_path / "digits"
+        mean = [
+            helper.make_node("Flatten", ["real"], ["flat"]),
+            helper.make_node("ReduceMean", ["flat", "one"], ["mean"]),
+            helper.make_node("Concat", ["mean"] * int(classes), ["logits"], axis=1),
+        ] if isinstance(classes, int) else [helper.make_node("Flatten", ["real"], ["logits"])]  # fmt: skip
         save(
             folder / "model.onnx",
             [("pixel_values", kind, shape)],
-            [("logits", TensorProto.FLOAT, ["batch", 2])],
-            [
-                helper.make_node("Cast", ["pixel_values"], ["real"], to=TensorProto.FLOAT),
-                helper.make_node("Flatten", ["real"], ["flat"]),
-                helper.make_node("ReduceMean", ["flat", "one"], ["mean"]),
-                helper.make_node("Concat", ["mean", "mean"], ["logits"], axis=1),
-            ],
+            [("logits", TensorProto.FLOAT, ["batch", classes])],
+            [helper.make_node("Cast", ["pixel_values"], ["real"], to=TensorProto.FLOAT), *mean],
             {"one": np.array([1], np.int64)},
         )
-        config = {"architectures": ["ResNetForImageClassification"], "id2label": {"0": "cat", "1": "dog"}}
-        (folder / "config.json").write_text(json.dumps(config), "utf-8")
+        whole = {"architectures": ["ResNetForImageClassification"], "id2label": {"0": "cat", "1": "dog"}}
+        kept = {key: value for key, value in (whole | config).items() if value is not None}
+        (folder / "config.json").write_text(json.dumps(kept), "utf-8")
         (folder / "preprocessor_config.json").write_text("{}", "utf-8")
         return folder
 

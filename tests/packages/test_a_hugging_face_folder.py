@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto
 
 from modelserve.domain.inference import DataType, TensorSpec
-from modelserve.domain.models import PackageLimits, Task
+from modelserve.domain.models import PackageLimits, Scores, Task
 from modelserve.errors import InvalidPackage
 from modelserve.packages import digest, open_package
 
@@ -84,7 +84,8 @@ class TestLabels:
     @pytest.mark.parametrize(
         ("id2label", "said"),
         [
-            (None, "id2label: None; an object such as"),
+            ({}, "id2label: {}; an object such as"),
+            (["O"], "id2label: ['O']; an object such as"),
             ({"0": "O", "2": "B-PER", "3": "I-PER"}, "id2label: '3' is out of place among 3 labels"),
             ({"0": "O", "1": 5, "2": "I-PER"}, "id2label: '1': 5; a label is text"),
             ({"0": "O", "1": "B-PER"}, "has 2 labels, but output 'logits' of model.onnx has 3"),
@@ -97,10 +98,74 @@ class TestLabels:
         folder = text_folder({"id2label": {"2": "c", "0": "a", "1": "b"}})
         assert open_package(folder).labels == ("a", "b", "c")
 
+    def test_are_made_up_where_they_are_left_out(self, text_folder):
+        """transformers does not write its LABEL_0, LABEL_1 ... down."""
+        folder = text_folder({"id2label": None, "num_labels": 3})
+        assert open_package(folder).labels == ("LABEL_0", "LABEL_1", "LABEL_2")
+
+    def test_are_counted_by_the_configuration_where_the_graph_is_open(self, image_folder):
+        pixels = ("batch", 3, "height", "width")
+        message = refusal(image_folder(pixels, classes="classes", id2label=None))
+        assert "id2label: left out, and the graph tells no number of classes; an object" in message
+        folder = image_folder(pixels, classes="classes", id2label=None, num_labels=2)
+        assert open_package(folder).labels == ("LABEL_0", "LABEL_1")
+
+    @pytest.mark.parametrize(
+        ("told", "said"),
+        [
+            (2, "num_labels: 2, but output 'logits' has 3 classes"),
+            (0, "num_labels: 0; a number above 0 is wanted"),
+            ("3", "num_labels: '3'; a number above 0 is wanted"),
+        ],
+    )
+    def test_that_are_left_out_must_be_as_many_as_the_graph_gives(self, text_folder, told, said):
+        assert said in refusal(text_folder({"id2label": None, "num_labels": told}))
+
+    def test_are_not_made_up_by_the_million(self, image_folder):
+        pixels = ("batch", 3, "height", "width")
+        folder = image_folder(pixels, classes="classes", id2label=None, num_labels=10**9)
+        assert "id2label: left out, and the model has 1000000000 classes" in refusal(folder)
+
     def test_sort_ten_after_nine(self, text_folder):
         labels = {str(i): f"L{i}" for i in reversed(range(12))}
         package = open_package(text_folder({"id2label": labels}, classes=12))
         assert package.labels[-2:] == ("L10", "L11")
+
+
+class TestScores:
+    @pytest.mark.parametrize(
+        ("problem", "scores"),
+        [
+            (None, Scores.SOFTMAX),
+            ("single_label_classification", Scores.SOFTMAX),
+            ("multi_label_classification", Scores.SIGMOID),
+            ("regression", Scores.VALUES),
+        ],
+    )
+    def test_of_an_image_follow_the_problem(self, image_folder, problem, scores):
+        folder = image_folder(problem_type=problem, function_to_apply="none")
+        assert open_package(folder).scores is scores
+
+    def test_of_one_label_alone_are_probabilities_of_that(self, image_folder):
+        assert open_package(image_folder(id2label={"0": "cat"}, classes=1)).scores is Scores.SIGMOID
+        folder = image_folder(id2label={"0": "age"}, classes=1, problem_type="regression")
+        assert open_package(folder).scores is Scores.VALUES
+
+    @pytest.mark.parametrize("problem", ["multi_label", "softmax", "", 3, ["regression"], False])
+    def test_of_a_problem_that_is_not_known_are_refused(self, image_folder, problem):
+        message = refusal(image_folder(problem_type=problem))
+        assert (
+            f"config.json: problem_type: {problem!r}; known are single_label_classification, multi" in message
+        )
+
+    def test_of_one_label_can_not_be_told_from_others(self, image_folder):
+        folder = image_folder(id2label={"0": "cat"}, classes=1, problem_type="single_label_classification")
+        assert "problem_type: 'single_label_classification' needs two labels, but the model" in refusal(
+            folder
+        )
+
+    def test_of_words_have_nothing_to_do_with_the_problem(self, text_folder):
+        assert open_package(text_folder({"problem_type": "regression"})).scores is Scores.SOFTMAX
 
 
 class TestPadding:

@@ -1,5 +1,7 @@
 """A preprocessor (preprocessor_config.json) ..."""
 
+import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from PIL import Image
 
 from modelserve.domain.models import Task
-from modelserve.errors import InvalidPackage
+from modelserve.errors import InvalidInput, InvalidPackage
 from modelserve.tasks import task_for
 
 
@@ -15,6 +17,12 @@ def gradient(width, height):
     """Red grows by one with each column, green with each row."""
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     return Image.fromarray(np.dstack([columns, rows, np.zeros_like(rows)]).astype(np.uint8))
+
+
+def encode(image):
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 class TestComputes:
@@ -82,6 +90,90 @@ class TestComputes:
         assert pixels[0].tolist() == [[0, 0, 0, 0], [0, 255, 255, 0], [0, 255, 255, 0], [0, 0, 0, 0]]
 
 
+IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+
+
+class TestOfAClass:
+    """Values that transformers gave; tests/oracle asks it about every class."""
+
+    def test_efficientnet_divides_by_the_deviation_twice(self, pixels_of):
+        config = {"size": {"height": 224, "width": 224}, "resample": 0, "include_top": True,
+                  **IMAGENET, "image_std": [0.47853944, 0.4732864, 0.47434163]}  # fmt: skip
+        white = Image.new("RGB", (300, 200), "white")
+        for named in ({"image_processor_type": "EfficientNetImageProcessor"}, {}):
+            assert pixels_of(white, **config, **named).mean() == pytest.approx(2.439, abs=1e-3)
+        config |= {"include_top": False}
+        assert pixels_of(white, **config).mean() == pytest.approx(1.159, abs=1e-3)
+
+    def test_efficientnet_shifts_by_one(self, pixels_of):
+        config = {"rescale_offset": True, "rescale_factor": 1 / 127.5, "do_normalize": False}
+        pixels = pixels_of(Image.new("RGB", (4, 4), "white"), size=4, **config)
+        np.testing.assert_allclose(pixels, 1.0, atol=1e-6)
+
+    def test_levit_enlarges_the_shorter_side_before_the_crop(self, pixels_of):
+        image = Image.new("RGB", (500, 500), "white")
+        image.paste((0, 0, 0), (25, 25, 475, 475))
+        config = {"size": {"shortest_edge": 224}, "crop_size": 224, "do_center_crop": True, "resample": 2}
+        pixels = pixels_of(image, image_processor_type="LevitImageProcessor", **config, **IMAGENET)
+        assert pixels.mean() == pytest.approx(-1.986, abs=2e-3)
+        assert pixels_of(image, **config, **IMAGENET).mean() == pytest.approx(-1.146, abs=2e-3)
+
+    def test_mobilevit_turns_rgb_into_bgr(self, pixels_of):
+        image = Image.new("RGB", (4, 4), (10, 20, 30))
+        config = {"do_center_crop": False, "do_rescale": False, "size": 4}
+        pixels = pixels_of(image, image_processor_type="MobileViTFeatureExtractor", **config)
+        assert pixels[:, 0, 0].tolist() == [30, 20, 10]
+
+    @pytest.mark.parametrize(
+        ("name", "given", "config", "expected"),
+        [
+            ("ViTImageProcessor", (40, 20), {}, (224, 224)),
+            ("DeiTFeatureExtractor", (40, 20), {"size": 256, "crop_size": 192}, (192, 192)),
+            ("CLIPImageProcessorFast", (40, 20), {"size": 10, "do_center_crop": False}, (10, 20)),
+            ("CLIPImageProcessor", (40, 20), {"size": 10, "do_center_crop": False, "default_to_square": True},
+             (10, 10)),
+            ("BitImageProcessorPil", (40, 20),
+             {"size": {"shortest_edge": 10, "longest_edge": 15}, "do_center_crop": False}, (8, 15)),
+            ("BitImageProcessor", (40, 20),
+             {"size": {"max_height": 30, "max_width": 30}, "do_center_crop": False}, (15, 30)),
+            ("BitImageProcessor", (5000, 1),
+             {"size": {"max_height": 30, "max_width": 30}, "do_center_crop": False}, (1, 30)),
+            ("ViTImageProcessor", (40, 20), {"size": [8, 6]}, (8, 6)),
+            ("ViTImageProcessor", (40, 20),
+             {"size": 8, "do_pad": True, "pad_size": {"height": 9, "width": 12}}, (9, 12)),
+            ("ViTImageProcessor", (40, 20), {"size": 8, "do_pad": True}, (8, 8)),
+            ("TextNetImageProcessor", (40, 20), {"size": 20, "size_divisor": 16}, (32, 48)),
+            ("PerceiverImageProcessor", (40, 20), {"size": 10, "crop_size": 16}, (10, 10)),
+            ("PoolFormerImageProcessor", (40, 20),
+             {"size": 9, "crop_pct": 0.9, "do_center_crop": False}, (10, 20)),
+            ("ConvNextImageProcessor", (40, 20), {"size": 9, "crop_pct": None, "do_resize": None}, (20, 40)),
+        ],
+    )  # fmt: skip
+    def test_gives_sizes(self, pixels_of, name, given, config, expected):
+        assert pixels_of(gradient(*given), image_processor_type=name, **config).shape == (3, *expected)
+
+    def test_pads_with_zeros_after_it_has_normalized(self, pixels_of):
+        config = {"size": 2, "do_pad": True, "pad_size": {"height": 3, "width": 4}, "do_rescale": False}
+        pixels = pixels_of(Image.new("RGB", (2, 2), "white"), image_mean=5, image_std=1, **config)
+        assert pixels[0].tolist() == [[250, 250, 0, 0], [250, 250, 0, 0], [0, 0, 0, 0]]
+
+    def test_refuses_an_image_that_is_larger_than_its_padding(self, pixels_of):
+        config = {"do_resize": False, "do_pad": True, "pad_size": {"height": 8, "width": 8}}
+        with pytest.raises(
+            InvalidInput, match="has 9 x 4 pixels before it is padded; this model takes at most 8 x 8"
+        ):
+            pixels_of(gradient(9, 4), image_processor_type="ViTImageProcessor", **config)
+
+    def test_takes_grey_where_the_model_does(self, pixels_of):
+        grey = {"shape": (-1, 1, -1, -1), "size": 2, "image_processor_type": "ViTImageProcessor"}
+        pixels = pixels_of(Image.new("L", (2, 2), 255), image_mean=[0.5], image_std=[0.25], **grey)
+        assert pixels.tolist() == [[[2, 2], [2, 2]]]
+        with pytest.raises(InvalidPackage, match=r"image_mean: \(0.5, 0.5, 0.5\); 1 numbers are wanted"):
+            pixels_of(Image.new("L", (2, 2), 255), **grey)
+        with pytest.raises(InvalidPackage, match="do_convert_rgb: True; the model takes one channel"):
+            pixels_of(Image.new("L", (2, 2), 255), image_mean=0.5, image_std=1, do_convert_rgb=True, **grey)
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [
@@ -101,12 +193,17 @@ class TestComputes:
         ({"image_mean": [0.5], "image_std": [1, 1, 1]}, "image_mean: [0.5]; 3 numbers"),
         ({"image_mean": 0.5, "image_std": [1, 0, 1]}, "image_std: [1, 0, 1]; numbers above 0 are wanted"),
         ({"size": 4, "crop_pct": 1.5}, "crop_pct: 1.5; a share in 0..1 is wanted"),
-        (
-            {"do_flip_channel_order": True},
-            "do_flip_channel_order: True is not supported; known are do_resize",
-        ),
+        ({"do_resize": "no", "size": 4}, "do_resize: 'no'; true or false is wanted"),
+        ({"size": {"longest_edge": 9, "shortest_edge": 0}}, "size.shortest_edge: 0; a number of pixels"),
+        ({"size": {"height": 4, "width": 4, "depth": 4}}, "size: {'height': 4, 'width': 4, 'depth': 4}; "),
+        ({"include_top": True}, "image_std: None; 3 numbers are wanted"),
+        ({"image_processor_type": "ConvNextImageProcessor", "size": {"height": 9, "width": 9}},
+         'size: {\'height\': 9, \'width\': 9}; {"shortest_edge": 224} is wanted'),
+        ({"image_processor_type": "TextNetImageProcessor", "size_divisor": 0}, "size_divisor: 0; a number"),
+        ({"size": 9, "do_pad": True, "pad_size": {"height": 8, "width": 9}},
+         "pad_size: {'height': 8, 'width': 9}; at least the [9, 9] that images have before is wanted"),
     ],
-)
+)  # fmt: skip
 def test_with_a_mistake_is_refused_with_what_is_wanted(image_package, config, said):
     with pytest.raises(InvalidPackage) as caught:
         task_for(image_package(**config))
@@ -114,8 +211,88 @@ def test_with_a_mistake_is_refused_with_what_is_wanted(image_package, config, sa
     assert said in caught.value.message
 
 
-def test_with_an_unknown_switch_that_is_off_is_fine(image_package):
-    assert task_for(image_package(do_pad=False, image_processor_type="ViTImageProcessor")) is not None
+VIT = {"image_processor_type": "ViTImageProcessor"}
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({**VIT, "resize_mode": "letterbox"}, "resize_mode: 'letterbox'; the key is not known in ViTImage"),
+        ({"resize_mode": "letterbox"}, "is not known without a class in image_processor_type; remove it if"),
+        ({"antialias": False}, "antialias: False; the key is not known"),
+        ({"do_flip_channel_order": True}, "do_flip_channel_order: True; the key is not known without"),
+        ({**VIT, "do_flip_channel_order": True}, "do_flip_channel_order: True; the key is not known in"),
+        ({**VIT, "include_top": True}, "include_top: True; the key is not known in ViTImageProcessor"),
+        ({**VIT, "crop_pct": 0.9}, "crop_pct: 0.9; the key is not known"),
+        ({**VIT, "size_divisor": 32}, "size_divisor: 32; the key is not known"),
+        ({**VIT, "do_thumbnail": True}, "do_thumbnail: True; the key is not known"),
+        ({**VIT, "data_format": "channels_last"}, "data_format: 'channels_last'; channels_first is wanted"),
+        ({**VIT, "input_data_format": "none"}, "input_data_format: 'none'; channels_first or channels_last"),
+        ({"image_processor": {"size": 8}}, "image_processor: {'size': 8}; the key is not known"),
+        ({"auto_map": {"AutoImageProcessor": "code.Mine"}}, "code of the model's own is not run"),
+        ({"image_processor_type": "MobileViTImageProcessor", "do_normalize": True},
+         "do_normalize: True; MobileViTImageProcessor does not do that"),
+        ({"image_processor_type": "SegformerImageProcessor", "do_center_crop": True}, "does not do that"),
+        ({"image_processor_type": "ConvNextImageProcessor", "do_pad": True}, "do_pad: True; ConvNextImage"),
+    ],
+)  # fmt: skip
+def test_with_a_key_that_is_not_followed_is_refused_by_name(image_package, config, said):
+    with pytest.raises(InvalidPackage) as caught:
+        task_for(image_package(**config))
+    assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ImageGPTImageProcessor", "DonutImageProcessor", "Siglip2ImageProcessor",
+        "DINOv3ViTImageProcessorFast", "PPLCNetImageProcessor", "TimmWrapperImageProcessor",
+        "DetrFeatureExtractor", "Mine", "", 7,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["image_processor_type", "feature_extractor_type"])
+def test_of_a_class_with_rules_that_are_not_known_is_refused_by_name(image_package, key, name):
+    with pytest.raises(InvalidPackage) as caught:
+        task_for(image_package(**{key: name}))
+    assert f"{key}: {name!r}; its rules are not known here" in caught.value.message
+
+
+def test_of_a_model_whose_class_has_rules_of_its_own_must_name_it(image_package):
+    package = image_package(size={"shortest_edge": 8}, do_center_crop=True, crop_size=8)
+    (package.path / "config.json").write_text('{"model_type": "levit"}')
+    with pytest.raises(InvalidPackage) as caught:
+        task_for(package)
+    said = "image_processor_type: None; \"LevitImageProcessor\" is wanted, for model_type is 'levit'"
+    assert said in caught.value.message
+    (package.path / "config.json").write_text('{"model_type": "vit"}')
+    assert task_for(package) is not None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {**VIT, "do_pad": None, "do_thumbnail": False, "include_top": False, "antialias": None},
+        {**VIT, "processor_class": "CLIPProcessor", "_valid_processor_keys": [], "do_reduce_labels": True},
+        {**VIT, "auto_map": {"AutoImageProcessor": "code.Mine"}, "data_format": "channels_first"},
+        {"auto_map": {"AutoModel": "code.Mine"}, "size": 4, "input_data_format": "channels_last"},
+        {**VIT, "feature_extractor_type": "Mine", "device": "cuda", "return_tensors": "pt", "use_fast": True},
+    ],
+)  # fmt: skip
+def test_with_keys_that_no_pixel_depends_on_is_fine(image_package, config):
+    assert task_for(image_package(**config)) is not None
+
+
+def test_stands_in_processor_config_where_that_has_one(image_package):
+    package = image_package(size=4)
+    nested = {"processor_class": "Mine", "image_processor": {"size": 6}}
+    (package.path / "processor_config.json").write_text(json.dumps(nested))
+    content = encode(gradient(9, 9))
+    assert task_for(package).prepare(content)[0]["pixel_values"].shape == (1, 3, 6, 6)
+    (package.path / "processor_config.json").write_text('{"image_processor": {"sise": 6}}')
+    with pytest.raises(InvalidPackage, match=r"processor_config.json: image_processor: sise: 6; "):
+        task_for(package)
+    (package.path / "processor_config.json").write_text('{"processor_class": "Mine"}')
+    assert task_for(package).prepare(content)[0]["pixel_values"].shape == (1, 3, 4, 4)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from modelserve.domain.inference import DataType, Label
-from modelserve.errors import InvalidInput, ModelServeError, PayloadTooLarge, UnsupportedMedia
+from modelserve.domain.models import Scores
+from modelserve.errors import InvalidInput, ModelFailed, ModelServeError, PayloadTooLarge, UnsupportedMedia
 from modelserve.tasks import task_for
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:PIL")
@@ -179,6 +181,30 @@ class TestIsClassified:
     def test_by_all_labels_where_they_are_few(self, image_package):
         answer = task_for(image_package()).finish({"logits": np.array([[0.0, 800.0]])}, None)
         assert answer == (Label("dog", 1.0), Label("cat", 0.0))
+
+    def test_by_labels_that_hold_each_by_itself(self, image_package):
+        package = replace(image_package(labels=("cat", "dog", "car")), scores=Scores.SIGMOID)
+        answer = task_for(package).finish({"logits": np.array([[5, 5, -5]], np.float32)}, None)
+        assert [label.label for label in answer] == ["cat", "dog", "car"]
+        assert [label.score for label in answer] == pytest.approx([0.9933, 0.9933, 0.0067], abs=1e-4)
+
+    @pytest.mark.parametrize(("logit", "score"), [(800, 1.0), (-800, 0.0), (0, 0.5)])
+    def test_by_a_probability_however_sure_the_model_is(self, image_package, logit, score):
+        package = replace(image_package(labels=("cat",)), scores=Scores.SIGMOID)
+        answer = task_for(package).finish({"logits": np.array([[logit]], np.float16)}, None)
+        assert answer == (Label("cat", score),)
+
+    def test_by_the_values_of_a_regression(self, image_package):
+        package = replace(image_package(labels=("age", "height")), scores=Scores.VALUES)
+        answer = task_for(package).finish({"logits": np.array([[-3.5, 180.25]])}, None)
+        assert answer == (Label("height", 180.25), Label("age", -3.5))
+
+    @pytest.mark.parametrize("scores", list(Scores))
+    @pytest.mark.parametrize("logit", [np.nan, np.inf])
+    def test_by_no_number_that_is_none(self, image_package, scores, logit):
+        package = replace(image_package(), scores=scores)
+        with pytest.raises(ModelFailed, match="its logits hold NaN or infinity"):
+            task_for(package).finish({"logits": np.array([[1.0, logit]])}, None)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

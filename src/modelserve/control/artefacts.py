@@ -22,6 +22,7 @@ from modelserve.runtimes.external import check, describe
 from modelserve.sources import ModelUri, parse_uri
 from modelserve.sources.file import local_path
 from modelserve.stores.blobs.base import Artefact as Kept
+from modelserve.tasks import task_for
 
 URI = "spec.model.uri"
 
@@ -96,8 +97,14 @@ async def _version(platform: Platform, uri: ModelUri, where: str) -> ModelVersio
 
 
 async def _check(platform: Platform, package: Path, model: ModelRef) -> None:
-    found = await platform.fetcher.run(lambda: open_package(package, model.task, model.runtime))
-    _require_allowed(found, platform.allowed)
+    """Whatever a model server would refuse when it loads the package is refused here, but for the engine."""
+
+    def read() -> ModelPackage:
+        found = open_package(package, model.task, model.runtime)
+        task_for(found)
+        return found
+
+    _require_allowed(await platform.fetcher.run(read), platform.allowed)
 
 
 async def deterministic(platform: Platform, folder: Path, model: ModelRef) -> bool:

@@ -106,7 +106,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One class with its probability in 0..1."""
+    """One class with its probability in 0..1; of a regression, with its value."""
 
     label: str
     score: float

@@ -22,6 +22,17 @@ class Task(StrEnum):
     TENSOR = "tensor"
 
 
+class Scores(StrEnum):
+    """What a classifier's logits become, so that people can read them."""
+
+    SOFTMAX = "softmax"
+    """Probabilities of classes of which one is right; they sum to 1."""
+    SIGMOID = "sigmoid"
+    """Probabilities of labels that hold or not, each by itself."""
+    VALUES = "values"
+    """What the model gave: a regression."""
+
+
 class Runtime(StrEnum):
     """Engines that can run a model file."""
 
@@ -113,6 +124,8 @@ class ModelPackage:
     model_file: Path
     signature: Signature
     labels: tuple[str, ...] = ()
+    scores: Scores = Scores.SOFTMAX
+    """What the task makes of logits for the labels."""
     limits: PackageLimits = PackageLimits()
     reference: Path | None = None
     description: str = ""

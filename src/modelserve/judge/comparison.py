@@ -40,7 +40,8 @@ def _labels(stable: Answer, candidate: Answer, rules: Compare) -> Found:
     for label, changed, sure, surer in zip(one, other, _scores(stable), _scores(candidate), strict=True):
         if label != changed:
             kinds[DifferenceKind.LABEL] += 1
-            score += (1 + min(sure, surer)) / 2  # two versions that are sure of different things differ most
+            # Two versions that are sure of different things differ most; a regression's values are no shares.
+            score += (1 + min(max(min(sure, surer), 0.0), 1.0)) / 2
         elif rules.score_tolerance is not None and abs(sure - surer) > rules.score_tolerance:
             kinds[DifferenceKind.SCORE] += 1
             score += abs(sure - surer) / 2

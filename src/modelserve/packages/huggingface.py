@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from modelserve.domain.inference import Signature, TensorSpec
-from modelserve.domain.models import ModelPackage, PackageLimits, Runtime, Task
+from modelserve.domain.models import ModelPackage, PackageLimits, Runtime, Scores, Task
 from modelserve.errors import InvalidPackage
 from modelserve.packages.content import digest
 from modelserve.packages.declaration import FILE_NAME, Declaration, read_declaration, reference_of
 from modelserve.packages.fitness import check_fitness
 from modelserve.packages.graph import read_signature
+from modelserve.packages.labelling import CONFIG, labels_of, scores_of
 from modelserve.packages.reading import inside, read_object
 
-CONFIG = "config.json"
 MODEL_FILES = ("model.onnx", "onnx/model.onnx")
 COMPANIONS = {
     Task.TOKEN_CLASSIFICATION: "tokenizer.json",
@@ -49,10 +49,10 @@ class HuggingFace:
         declaration = read_declaration(path)
         resolved = _task(config, declaration, task)
         model_file = _model_file(path)
-        labels = () if resolved is Task.TENSOR else _labels(config)
         _check_companion(path, resolved)
         reference = reference_of(path, declaration)
         graph = read_signature(model_file, declaration)
+        labels = () if resolved is Task.TENSOR else labels_of(config, graph.outputs[0])
         check_fitness(model_file.name, resolved, graph, labels)
         return ModelPackage(
             path=path,
@@ -62,6 +62,9 @@ class HuggingFace:
             model_file=model_file,
             signature=_padded(graph, config),
             labels=labels,
+            scores=scores_of(config, len(labels))
+            if resolved is Task.IMAGE_CLASSIFICATION
+            else Scores.SOFTMAX,
             limits=_limits(config, declaration, graph, resolved),
             reference=reference,
             description=declaration.description,
@@ -104,26 +107,6 @@ def _model_file(folder: Path) -> Path:
     found_here = f"found {', '.join(others[:3])}; rename the one to serve" if others else ""
     advice = found_here or "export it with `optimum-cli export onnx --model MODEL FOLDER`"
     raise InvalidPackage(f"{folder.name}: no {' or '.join(MODEL_FILES)}; {advice}")
-
-
-def _labels(config: Config) -> tuple[str, ...]:
-    """id2label in the order of its indices, which must count from 0 without a gap."""
-    given = config.get("id2label")
-    if not isinstance(given, dict) or not given:
-        raise InvalidPackage(
-            f'{CONFIG}: id2label: {given!r}; an object such as {{"0": "cat", "1": "dog"}} is wanted'
-        )
-    wanted = [str(index) for index in range(len(given))]
-    if set(given) != set(wanted):
-        stray = next(key for key in given if key not in wanted)
-        raise InvalidPackage(
-            f'{CONFIG}: id2label: {stray!r} is out of place among {len(given)} labels; keys run "0" to '
-            f'"{len(given) - 1}"'
-        )
-    for index in wanted:
-        if not isinstance(given[index], str) or not given[index]:
-            raise InvalidPackage(f"{CONFIG}: id2label: {index!r}: {given[index]!r}; a label is text")
-    return tuple(given[index] for index in wanted)
 
 
 def _check_companion(folder: Path, task: Task) -> None:

@@ -144,7 +144,7 @@ class EntityFound(_Body):
 
 class LabelFound(_Body):
     label: str
-    score: float = Field(ge=0, le=1)
+    score: float = Field(description="A probability in 0..1; of a regression, the value.")
 
 
 class TaskAnswer(_Body):

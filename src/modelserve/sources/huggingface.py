@@ -25,6 +25,7 @@ MAX_ANSWER = 16 * 1024 * 1024
 SMALL = (
     "config.json", "modelserve.yaml", "README.md", "reference.jsonl", "tokenizer*.json", "vocab.*",
     "merges.txt", "special_tokens_map.json", "added_tokens.json", "preprocessor_config.json",
+    "processor_config.json",
 )  # fmt: skip
 """The files beside the model that a package may need."""
 PREFERRED = ("model.onnx", "onnx/model.onnx")

@@ -11,7 +11,7 @@ from modelserve.domain.models import ModelPackage
 from modelserve.errors import InvalidInput, InvalidPackage
 from modelserve.tasks.decoding import Mode, decode_image
 from modelserve.tasks.preprocessing import FILE_NAME, Preprocessing, read_preprocessing
-from modelserve.tasks.probabilities import check_classes, softmax
+from modelserve.tasks.probabilities import SCORES, check_classes
 
 TOP = 5
 """Labels in one answer."""
@@ -28,11 +28,11 @@ class ImageClassification:
         pixels = package.signature.inputs[0]
         self._input, self._dtype = pixels.name, pixels.datatype.numpy
         self._logits = package.signature.outputs[0].name
-        self._labels = package.labels
+        self._labels, self._scores = package.labels, SCORES[package.scores]
         self._max_pixels = package.limits.max_pixels
         channels = 1 if pixels.shape[1] == 1 else 3
         self._mode: Mode = "L" if channels == 1 else "RGB"
-        self._preprocessing = read_preprocessing(package.path / FILE_NAME, channels)
+        self._preprocessing = read_preprocessing(package.path, channels, package.limits.max_pixels)
         _check_size(self._preprocessing, pixels.shape[2:])
 
     def prepare(self, item: str | bytes) -> tuple[Tensors, None]:
@@ -43,16 +43,16 @@ class ImageClassification:
         if isinstance(item, str):
             raise InvalidInput("this model takes the bytes of a PNG, JPEG or WebP image, not text")
         image = decode_image(item, self._max_pixels, self._mode)
-        pixels = self._preprocessing.apply(image, self._max_pixels)
+        pixels = self._preprocessing.apply(image)
         return {self._input: pixels[None].astype(self._dtype, copy=False)}, None
 
     def finish(self, outputs: Tensors, context: Any) -> tuple[Label, ...]:
-        """At most :data:`TOP` labels, the likeliest first, from logits [1, labels]. Raises ModelFailed."""
+        """At most :data:`TOP` labels, the best score first, from logits [1, labels]. Raises ModelFailed."""
         logits = outputs[self._logits][0]
         check_classes(logits, len(self._labels))
-        probabilities = softmax(logits)
-        best = np.argsort(-probabilities, kind="stable")[:TOP]
-        return tuple(Label(self._labels[index], float(probabilities[index])) for index in best)
+        scores = self._scores(logits)
+        best = np.argsort(-scores, kind="stable")[:TOP]
+        return tuple(Label(self._labels[index], float(scores[index])) for index in best)
 
 
 def _check_size(preprocessing: Preprocessing, graph: tuple[int, ...]) -> None:

@@ -1,16 +1,22 @@
-"""Logits to probabilities: softmax, exp(x_i) / sum_j exp(x_j), with the largest logit taken off first."""
+"""Logits to scores: softmax, exp(x_i) / sum_j exp(x_j), with the largest logit taken off first; sigmoid,
+1 / (1 + exp(-x)); or as they are.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelserve.domain.inference import Array
+from modelserve.domain.models import Scores
 from modelserve.errors import ModelFailed
 
 Reals = NDArray[np.float32]
+
+_NO_NUMBERS = "the model failed: its logits hold NaN or infinity"
 
 
 def softmax(logits: Array) -> Reals:
@@ -19,6 +25,28 @@ def softmax(logits: Array) -> Reals:
     powers /= powers.sum()
     _check_numbers(float(powers.sum()))
     return powers
+
+
+def sigmoid(logits: Array) -> Reals:
+    """Probabilities of labels, each by itself, shape [labels] both. Raises ModelFailed as :func:`softmax`."""
+    with np.errstate(over="ignore"):
+        powers: Reals = np.exp(-values(logits))
+    powers += 1
+    return np.reciprocal(powers)
+
+
+def values(logits: Array) -> Reals:
+    """The logits themselves, shape [labels] both. Raises ModelFailed for what is not a number."""
+    if not np.isfinite(logits).all():
+        raise ModelFailed(_NO_NUMBERS)
+    return logits.astype(np.float32)
+
+
+SCORES: Mapping[Scores, Callable[[Array], Reals]] = {
+    Scores.SOFTMAX: softmax,
+    Scores.SIGMOID: sigmoid,
+    Scores.VALUES: values,
+}
 
 
 def likeliest(logits: Array) -> tuple[list[int], list[float]]:
@@ -47,4 +75,4 @@ def _powers(logits: Array) -> Reals:
 
 def _check_numbers(total: float) -> None:
     if math.isnan(total):
-        raise ModelFailed("the model failed: its logits hold NaN or infinity")
+        raise ModelFailed(_NO_NUMBERS)

@@ -1,0 +1,171 @@
+"""The classes of image processors that are known, each with what it does where a key is left out.
+
+The values are those of ``transformers.models.*.image_processing_pil_*`` (5.24). Classes of other names are
+refused, for they may have rules of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from modelserve.tasks.preprocessing import geometry
+from modelserve.tasks.preprocessing.geometry import Geometry
+from modelserve.tasks.preprocessing.settings import mistake
+
+CLASS_KEYS = ("image_processor_type", "feature_extractor_type")
+"""Keys that name the class; the first counts, the second is how older files call it."""
+
+_SWITCHES = frozenset({
+    "do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb", "do_pad",
+})  # fmt: skip
+_PARAMETERS = frozenset({
+    "size", "default_to_square", "resample", "crop_size", "pad_size", "rescale_factor", "image_mean",
+    "image_std",
+})  # fmt: skip
+_STANDARD = {"image_mean": (0.5, 0.5, 0.5), "image_std": (0.5, 0.5, 0.5)}
+_IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
+_CLIP = {
+    "image_mean": (0.48145466, 0.4578275, 0.40821073),
+    "image_std": (0.26862954, 0.26130258, 0.27577711),
+}
+_BILINEAR, _BICUBIC = int(Image.Resampling.BILINEAR), int(Image.Resampling.BICUBIC)
+_EVERYWHERE: Mapping[str, Any] = {
+    "do_resize": True, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Processor:
+    """One class. ``own`` are keys that it has beyond those of all, ``idle`` switches that it ignores."""
+
+    defaults: Mapping[str, Any]
+    geometry: Geometry = geometry.plain
+    own: frozenset[str] = frozenset()
+    idle: frozenset[str] = frozenset()
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Keys whose values decide about pixels."""
+        return _SWITCHES | _PARAMETERS | self.own
+
+
+def named(config: Mapping[str, Any]) -> str | None:
+    """The class that a configuration names, by its name of today; None if it names none. Raises Mistake."""
+    key = next((key for key in CLASS_KEYS if config.get(key) is not None), None)
+    if key is None:
+        return None
+    name = config[key]
+    if isinstance(name, str) and (found := _today(name)) in PROCESSORS:
+        return found
+    raise mistake(
+        key, name, "its rules are not known here; the guide to Hugging Face models lists the classes that are"
+    )
+
+
+def of_model(kind: str | None) -> str | None:
+    """The class that a kind of model needs because keys alone do not tell its rules; None for most."""
+    return _OF_MODEL.get(kind or "")
+
+
+def keyed(config: Mapping[str, Any]) -> Processor:
+    """Without a class: each key does what it says, and one that is left out does nothing."""
+    # A lone number is the shorter side where a crop follows: so the first image processors wrote it.
+    crops = config.get("do_center_crop") is True
+    defaults = {
+        "do_resize": config.get("size") is not None, "resample": _BILINEAR, "default_to_square": not crops,
+        "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": config.get("image_mean") is not None,
+    }  # fmt: skip
+    if config.get("crop_pct") is not None:
+        square = {"default_to_square": False}
+        return Processor({**defaults, **square}, geometry.by_crop_share, own=frozenset({"crop_pct"}))
+    return Processor(defaults, own=frozenset({"include_top", "rescale_offset"}))
+
+
+def _today(name: str) -> str:
+    """``"ViTFeatureExtractor"`` and ``"ViTImageProcessorFast"`` -> ``"ViTImageProcessor"``."""
+    for ending in ("Fast", "Pil"):
+        name = name.removesuffix(ending)
+    return name.replace("FeatureExtractor", "ImageProcessor")
+
+
+def _processor(
+    size: Mapping[str, int],
+    resample: int,
+    colours: Mapping[str, Any],
+    crop: int | None = None,
+    geometry: Geometry = geometry.plain,
+    idle: tuple[str, ...] = (),
+    **own: Any,
+) -> Processor:
+    """A class that crops unless ``crop`` is None; a lone number in its ``size`` is a side as in ``size``."""
+    square = {"default_to_square": "height" in size}
+    defaults = {**_EVERYWHERE, **colours, **square, "size": size, "resample": resample}
+    if crop is not None:
+        defaults |= {"do_center_crop": True, "crop_size": crop}
+    keys = frozenset(key for key in own if key not in _SWITCHES | _PARAMETERS)
+    return Processor({**defaults, **own}, geometry, keys, frozenset(idle))
+
+
+def _square(side: int) -> dict[str, int]:
+    return {"height": side, "width": side}
+
+
+def _shortest(side: int) -> dict[str, int]:
+    return {"shortest_edge": side}
+
+
+_NO_PAD = ("do_pad",)
+
+PROCESSORS: Mapping[str, Processor] = {
+    "BeitImageProcessor": _processor(
+        _square(224), _BICUBIC, _STANDARD, idle=_NO_PAD, crop_size=224
+    ),
+    "BitImageProcessor": _processor(_shortest(224), _BICUBIC, _CLIP, crop=224),
+    "CLIPImageProcessor": _processor(_shortest(224), _BICUBIC, _CLIP, crop=224),
+    "ConvNextImageProcessor": _processor(
+        _shortest(384), _BICUBIC, _STANDARD, geometry=geometry.by_crop_share, idle=_NO_PAD, crop_pct=224 / 256
+    ),
+    "DeiTImageProcessor": _processor(_square(256), _BICUBIC, _STANDARD, crop=224),
+    "EfficientNetImageProcessor": _processor(
+        _square(346), _BICUBIC, _STANDARD, idle=_NO_PAD, crop_size=289, include_top=True, rescale_offset=False
+    ),
+    "LevitImageProcessor": _processor(
+        _shortest(224), _BICUBIC, _IMAGENET, crop=224, geometry=geometry.enlarged
+    ),
+    "MobileNetV1ImageProcessor": _processor(_shortest(256), _BILINEAR, _STANDARD, crop=224),
+    "MobileNetV2ImageProcessor": _processor(_shortest(256), _BILINEAR, _STANDARD, crop=224, idle=_NO_PAD),
+    "MobileViTImageProcessor": _processor(
+        _shortest(224), _BICUBIC, _STANDARD, crop=256, idle=("do_pad", "do_normalize"),
+        do_normalize=False, do_flip_channel_order=True,
+    ),
+    "PerceiverImageProcessor": _processor(
+        _square(224), _BICUBIC, _IMAGENET, crop=256, geometry=geometry.crop_first, idle=_NO_PAD
+    ),
+    "PoolFormerImageProcessor": _processor(
+        _shortest(224), _BICUBIC, _IMAGENET, crop=224, geometry=geometry.by_shorter_share, crop_pct=0.9
+    ),
+    "PvtImageProcessor": _processor(_square(224), _BICUBIC, _IMAGENET),
+    "SegformerImageProcessor": _processor(
+        _square(512), _BILINEAR, _IMAGENET, geometry=geometry.resize_only, idle=("do_pad", "do_center_crop")
+    ),
+    "SiglipImageProcessor": _processor(_square(224), _BICUBIC, _STANDARD, default_to_square=False),
+    "TextNetImageProcessor": _processor(
+        _shortest(640), _BILINEAR, _IMAGENET, geometry=geometry.to_multiples, idle=_NO_PAD,
+        crop_size=224, size_divisor=32,
+    ),
+    "ViTImageProcessor": _processor(_square(224), _BILINEAR, _STANDARD),
+}  # fmt: skip
+
+_OF_MODEL = {
+    "efficientnet": "EfficientNetImageProcessor",
+    "levit": "LevitImageProcessor",
+    "mobilevit": "MobileViTImageProcessor",
+    "mobilevitv2": "MobileViTImageProcessor",
+    "perceiver": "PerceiverImageProcessor",
+    "poolformer": "PoolFormerImageProcessor",
+    "textnet": "TextNetImageProcessor",
+}

@@ -1,0 +1,172 @@
+"""Pixels are those of transformers ..."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from transformers import AutoImageProcessor
+
+from modelserve.domain.inference import DataType, Signature, TensorSpec
+from modelserve.domain.models import ModelPackage, Task
+from modelserve.tasks import task_for
+from modelserve.tasks.preprocessing.processors import PROCESSORS
+
+INCEPTION = {"image_mean": [0.47853944, 0.4732864, 0.47434163], "image_std": [0.229, 0.224, 0.225]}
+"""By class, what is said beyond it; by default nothing."""
+VARIANTS = {
+    "BeitImageProcessor": [
+        {},
+        {"size": 224, "crop_size": 200, "do_center_crop": True, "resample": 2, "do_reduce_labels": True},
+        {"size": [30, 50], "do_rescale": False},
+    ],
+    "BitImageProcessor": [
+        {},
+        {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 200}, "resample": 3},
+        {"do_center_crop": False, "size": {"height": 37, "width": 21}},
+        {
+            "do_pad": True,
+            "do_center_crop": False,
+            "do_resize": False,
+            "pad_size": {"height": 300, "width": 400},
+        },
+    ],
+    "CLIPImageProcessor": [
+        {},
+        {"size": 336, "crop_size": 336, "do_convert_rgb": True, "processor_class": "CLIPProcessor"},
+        {"size": {"shortest_edge": 40, "longest_edge": 50}, "do_center_crop": False},
+        {"size": {"max_height": 40, "max_width": 50}, "do_center_crop": False},
+        {"size": 64, "default_to_square": True, "do_center_crop": False},
+    ],
+    "ConvNextImageProcessor": [
+        {},
+        {"size": {"shortest_edge": 224}, "crop_pct": 0.875, "resample": 3},
+        {"size": 224, "crop_pct": 0.95},
+        {"size": {"shortest_edge": 224}, "do_center_crop": True, "crop_size": 100},
+        {"size": {"shortest_edge": 384}, "crop_pct": None, "do_normalize": None},
+        {"do_resize": False},
+    ],
+    "DeiTImageProcessor": [
+        {},
+        {"size": 256, "crop_size": 224, "resample": 3, **INCEPTION},
+        {"size": {"height": 248, "width": 248}, "do_center_crop": False, "do_rescale": False},
+    ],
+    "EfficientNetImageProcessor": [
+        {},
+        {"include_top": True, "resample": 0, "size": {"height": 224, "width": 224}, **INCEPTION},
+        {"include_top": False, "rescale_offset": True, "rescale_factor": 1 / 127.5, "do_normalize": False},
+        {"include_top": True, "do_normalize": False, "do_center_crop": True},
+        {"rescale_offset": True, "do_rescale": False},
+    ],
+    "LevitImageProcessor": [
+        {},
+        {"size": 192, "crop_size": {"height": 160, "width": 160}, "do_center_crop": True},
+        {"size": {"height": 60, "width": 50}, "do_center_crop": False},
+    ],
+    "MobileNetV1ImageProcessor": [{}, {"size": {"shortest_edge": 220}, "crop_size": 192}],
+    "MobileNetV2ImageProcessor": [{}, {"size": {"shortest_edge": 160}, "do_center_crop": False}],
+    "MobileViTImageProcessor": [
+        {},
+        {"size": 288, "crop_size": 256, "resample": 2, "do_flip_channel_order": True},
+        {"do_flip_channel_order": False, "do_rescale": False},
+    ],
+    "PerceiverImageProcessor": [
+        {},
+        {"size": 200, "crop_size": 224},
+        {"size": {"height": 64, "width": 48}, "crop_size": {"height": 70, "width": 80}},
+        {"do_center_crop": False},
+    ],
+    "PoolFormerImageProcessor": [
+        {},
+        {"size": 224, "crop_pct": 0.95, "crop_size": 224},
+        {"size": {"height": 50, "width": 50}, "crop_pct": 0.8, "do_center_crop": None},
+        {"size": {"shortest_edge": 60}, "crop_pct": None},
+        {"size": {"height": 50, "width": 40}, "crop_pct": 0.8, "do_center_crop": False},
+    ],
+    "PvtImageProcessor": [{}, {"size": {"height": 80, "width": 60}, "resample": 1}],
+    "SegformerImageProcessor": [{}, {"size": 512, "reduce_labels": True, "do_normalize": False}],
+    "SiglipImageProcessor": [{}, {"size": 100}, {"size": {"height": 384, "width": 384}, "resample": 2}],
+    "TextNetImageProcessor": [
+        {},
+        {"size": {"shortest_edge": 100}, "size_divisor": 16, "do_center_crop": True},
+    ],
+    "ViTImageProcessor": [
+        {},
+        {"size": 384, "resample": 3, "image_mean": 0.5, "image_std": 0.25},
+        {"do_center_crop": True, "crop_size": 128, "rescale_factor": 1 / 128, "do_pad": True},
+        {"do_pad": True, "pad_size": {"height": 250, "width": 230}},
+        *({"resample": resample, "size": {"height": 50, "width": 70}} for resample in range(6)),
+    ],
+}
+PICTURES = [(320, 213), (150, 251), (224, 224), (1, 1), (8, 25)]
+"""Width and height."""
+
+
+def picture(width, height):
+    """Edges, a gradient and noise, so that every filter and rounding shows."""
+    columns, rows = np.meshgrid(np.linspace(0, 255, width), np.linspace(255, 0, height))
+    noise = np.random.default_rng(width * height).integers(0, 256, (height, width))
+    pixels = np.dstack([columns, rows, noise]).astype(np.uint8)
+    pixels[: height // 3, : width // 2] = 255
+    return Image.fromarray(pixels)
+
+
+def png(image):
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def configs():
+    for name, variants in VARIANTS.items():
+        for index, variant in enumerate(variants):
+            yield pytest.param({"image_processor_type": name, **variant}, id=f"{name}-{index}")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def write(config):
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+        return tmp_path
+
+    return write
+
+
+def ours(folder, image, channels=3):
+    package = ModelPackage(
+        path=folder,
+        digest="0" * 64,
+        layout="huggingface",
+        task=Task.IMAGE_CLASSIFICATION,
+        model_file=folder / "model.onnx",
+        signature=Signature(
+            (TensorSpec("pixel_values", DataType.FP32, (-1, channels, -1, -1)),),
+            (TensorSpec("logits", DataType.FP32, (-1, 2)),),
+        ),
+        labels=("cat", "dog"),
+    )
+    return task_for(package).prepare(png(image))[0]["pixel_values"]
+
+
+def theirs(folder, image):
+    return AutoImageProcessor.from_pretrained(folder, backend="pil")(image, return_tensors="np")[
+        "pixel_values"
+    ]
+
+
+def agree(folder, image):
+    expected = theirs(folder, image)
+    found = ours(folder, image)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_for_every_class_that_is_served():
+    assert set(VARIANTS) == set(PROCESSORS)
+
+
+@pytest.mark.parametrize("config", list(configs()))
+def test_whatever_the_configuration(folder, config):
+    for size in PICTURES:
+        agree(folder(config), picture(*size))
