@@ -35,7 +35,13 @@ def test_texts_and_images_come_in_alone_or_in_lists() -> None:
     assert ask({"images": [B64, B64]}, IMAGE) == tasks.TaskCall((PNG, PNG), several=True)
 
 
-@pytest.mark.parametrize("kind", ["image/png", "IMAGE/JPEG", "image/webp; q=1", "application/octet-stream"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "image/png", "IMAGE/JPEG", "image/webp; q=1", "application/octet-stream", "image/jpg", "image/pjpeg",
+        "image/x-png", "image/*", "image/tiff", "image/svg+xml", " image/unknown ;a=b",
+    ],
+)  # fmt: skip
 def test_an_image_body_is_taken_as_it_is(kind: str) -> None:
     assert ask(PNG, IMAGE, kind) == tasks.TaskCall((PNG,))
 
@@ -53,7 +59,10 @@ def test_json_is_read_under_these_content_types(kind: str) -> None:
     ("body", "task", "kind", "error", "told"),
     [
         (PNG, TEXT, "image/png", UnsupportedMedia, 'content-type: got "image/png"; send {"text"'),
+        (PNG, TEXT, "image/jpg", UnsupportedMedia, 'content-type: got "image/jpg"; send {"text"'),
         (b"x", IMAGE, "text/plain", UnsupportedMedia, "content-type"),
+        (PNG, IMAGE, "image", UnsupportedMedia, 'content-type: got "image"; send a PNG'),
+        (PNG, IMAGE, "video/png", UnsupportedMedia, "content-type"),
         ({"image": B64}, TEXT, "", InvalidInput, 'this model takes {"text"'),
         ({"text": "a"}, IMAGE, "", InvalidInput, "a PNG, JPEG or WebP body"),
         ({"text": "a", "texts": []}, TEXT, "", InvalidInput, "body: got"),

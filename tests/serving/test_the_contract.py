@@ -66,7 +66,7 @@ async def test_the_document_names_every_route_and_only_statuses_that_are_given(s
         stream = document["paths"]["/v2/models/{model}/generate_stream"]["post"]["responses"]
         assert set(stream["200"]["content"]) == {"text/event-stream"}
         asked = document["paths"]["/predict/{model}"]["post"]["requestBody"]["content"]
-        assert set(asked) >= {"application/json", "image/png", "multipart/form-data"}
+        assert set(asked) >= {"application/json", "image/png", "image/*", "multipart/form-data"}
         assert set(document["paths"]) >= {
             "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/{model}", "/v2/models/{model}/ready",
             "/v2/models/{model}/versions/{version}", "/v2/models/{model}/versions/{version}/ready",

@@ -226,8 +226,11 @@ def test_a_zip_that_says_it_is_an_image(door):
 
 def test_media_that_are_not_taken(door, models):
     refused(
-        door.post("/predict/resnet-digits", content=_digit(models), headers={"content-type": "image/tiff"}),
+        door.post("/predict/resnet-digits", content=_digit(models), headers={"content-type": "video/mp4"}),
         415,
+    )
+    refused(
+        door.post("/predict/resnet-digits", content=b"II*\0junk", headers={"content-type": "image/tiff"}), 415
     )
     refused(door.post("/predict/bert-ner", content=_digit(models), headers=PNG), 415)
 

@@ -12,7 +12,8 @@ from modelserve.errors import InvalidInput, ModelFailed, PayloadTooLarge, Unsupp
 from modelserve.protocol import arrays, multipart, values
 from modelserve.protocol.payload import Payload
 
-IMAGES = ("image/png", "image/jpeg", "image/webp", "application/octet-stream")
+IMAGES = ("image/png", "image/jpeg", "image/webp", "image/*", "application/octet-stream")
+"""Content types read as an image. Its bytes tell what it is: clients say ``image/jpg`` or ``image/x-png``."""
 JSON = ("", "application/json", "application/x-www-form-urlencoded")
 """Content types read as JSON; the last is what ``curl -d`` says unless told otherwise."""
 
@@ -51,7 +52,7 @@ def decode(body: bytes, content_type: str, task: Task, max_items: int) -> TaskCa
     kind = media_type(content_type)
     if kind == multipart.CONTENT_TYPE:
         return _from_parts(multipart.parts(body, content_type, max_items), task)
-    if task is Task.IMAGE_CLASSIFICATION and kind in IMAGES:
+    if task is Task.IMAGE_CLASSIFICATION and (kind.startswith("image/") or kind in IMAGES):
         return TaskCall((body,))
     if kind not in JSON and not kind.endswith("+json"):
         raise UnsupportedMedia(f"content-type: got {values.shown(kind)}; send {_EXAMPLES[task]}")

@@ -1,18 +1,19 @@
-"""The bytes of an image to upright pixels in RGB or grey.
-
-The header alone decides whether an image is small enough; nothing is decompressed before.
-"""
+"""From the bytes of an image to pixels, with the errors that a client can read."""
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from modelserve.errors import InvalidInput, PayloadTooLarge, UnsupportedMedia
+from modelserve.tasks.decoding import jpeg, png
+from modelserve.tasks.decoding.orientation import upright
+from modelserve.tasks.decoding.parts import Parts
 
 # Pillow warns about odd headers in words that the sender chooses; Python keeps each text it has warned with.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -20,11 +21,12 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 FORMATS = ("PNG", "JPEG", "WEBP")
 Mode = Literal["RGB", "L"]
 
-_SIGNATURES = {
-    "PNG": b"\x89PNG\r\n\x1a\n",
-    "JPEG": b"\xff\xd8\xff",
-    "WEBP": b"RIFF",
+_SPLITS: dict[bytes, Callable[[bytes], Parts]] = {
+    png.SIGNATURE: png.split,
+    jpeg.SIGNATURE: jpeg.split,
+    b"RIFF": Parts,
 }
+"""By the bytes that a file begins with. A decoder of WebP leaves alone what is not pixels."""
 _OTHERS = {
     b"GIF8": "a GIF",
     b"II*\0": "a TIFF",
@@ -44,11 +46,14 @@ def decode_image(content: bytes, max_pixels: int, mode: Mode = "RGB") -> Image.I
     Raises UnsupportedMedia for known other formats, PayloadTooLarge beyond ``max_pixels`` (width times
     height), InvalidInput for what is empty, broken, cut short or no image at all.
     """
-    _check_format(content)
+    split = _split_for(content)
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        parts = split(content)
+        with Image.open(io.BytesIO(parts.pixels), formats=FORMATS) as image:
             _check_size(image, max_pixels)
-            return _flatten(ImageOps.exif_transpose(image), mode)
+            image.load()
+            exif, xmp = parts.exif or image.info.get("exif"), parts.xmp or image.info.get("xmp")
+            return _flatten(upright(image, exif, xmp), mode)
     except Image.DecompressionBombError as error:
         raise PayloadTooLarge(f"the image has too many pixels; at most {max_pixels} are decoded") from error
     except PayloadTooLarge:
@@ -58,11 +63,12 @@ def decode_image(content: bytes, max_pixels: int, mode: Mode = "RGB") -> Image.I
         raise InvalidInput(f"the image can't be decoded, it is broken or cut short: {reason}") from error
 
 
-def _check_format(content: bytes) -> None:
+def _split_for(content: bytes) -> Callable[[bytes], Parts]:
     if not content:
         raise InvalidInput("the image is empty: 0 bytes came in")
-    if content.startswith(tuple(_SIGNATURES.values())):
-        return
+    for signature, split in _SPLITS.items():
+        if content.startswith(signature):
+            return split
     wanted = "send PNG, JPEG or WebP"
     if content[4:8] == b"ftyp":
         raise UnsupportedMedia(f"the image is HEIC, AVIF or a video; {wanted}")

@@ -1,0 +1,255 @@
+"""Metadata of an image ..."""
+
+import io
+import struct
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from modelserve.errors import InvalidInput
+from modelserve.tasks.decoding import decode_image, png
+
+pytestmark = pytest.mark.filterwarnings("ignore::Warning:PIL")
+
+PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8))
+TURNED = np.asarray(PICTURE.transpose(Image.Transpose.ROTATE_270))
+MOST = 10_000
+TEXT = b"a" * (2 * png.MOST_TEXT)
+TWICE_ZIPPED = zlib.compress(bytes(50_000_000))
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+ITXT_XMP = b"XML:com.adobe.xmp\0"
+
+
+def exif(orientation=6):
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags
+
+
+def tiff(orientation=6):
+    return exif(orientation).tobytes().removeprefix(b"Exif\0\0")
+
+
+def encoded(format="PNG", image=PICTURE, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def chunk(name, data, checksum=None):
+    checksum = zlib.crc32(name + data) if checksum is None else checksum
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum)
+
+
+def with_chunk(chunk, before=b"IDAT", content=None):
+    content = content or encoded()
+    place = content.index(before) - 4
+    return content[:place] + chunk + content[place:]
+
+
+def segment(marker, data):
+    return b"\xff" + bytes([marker]) + struct.pack(">H", len(data) + 2) + data
+
+
+def with_segment(segment):
+    content = encoded("JPEG", quality=95)
+    return content[:2] + segment + content[2:]
+
+
+def pixels(content):
+    return np.asarray(decode_image(content, MOST))
+
+
+BROKEN_CHUNKS = {
+    "EXIF that is no TIFF": chunk(b"eXIf", b"no TIFF"),
+    "EXIF that is empty": chunk(b"eXIf", b""),
+    "EXIF that ends early": chunk(b"eXIf", tiff()[:12]),
+    "EXIF that points nowhere": chunk(b"eXIf", b"MM\0*\xff\xff\xff\xff"),
+    "packed text of 2 MB": chunk(b"zTXt", b"workflow\0\0" + zlib.compress(TEXT)),
+    "international text of 2 MB": chunk(b"iTXt", b"workflow\0\1\0\0\0" + zlib.compress(TEXT)),
+    "plain text of 2 MB": chunk(b"tEXt", b"workflow\0" + TEXT),
+    "many texts": chunk(b"zTXt", b"workflow\0\0" + zlib.compress(TEXT[: png.MOST_TEXT])) * 80,
+    "packed text that is broken": chunk(b"zTXt", b"workflow\0\0nothing packed"),
+    "text packed in an unknown way": chunk(b"zTXt", b"workflow\0\7" + zlib.compress(b"a")),
+    "text without a keyword": chunk(b"tEXt", b""),
+    "text that is not UTF-8": chunk(b"iTXt", b"key\0\0\0\0\0\xff\xfe"),
+    "XMP that is broken": chunk(b"iTXt", ITXT_XMP + b"\1\0\0\0nothing packed"),
+    "XMP that is cut": chunk(b"iTXt", ITXT_XMP + b"\1"),
+    "EXIF in text that is none": chunk(b"tEXt", b"Raw profile type exif\0\nexif\n9\nno digits"),
+    "EXIF in text that is no TIFF": chunk(b"tEXt", b"Raw profile type exif\0\nexif\n2\nffff"),
+    "a colour profile that is none": chunk(b"iCCP", b"name\0\0" + zlib.compress(b"no profile")),
+    "a colour profile that is not packed": chunk(b"iCCP", b"name\0\0no profile"),
+    "a colour profile of 50 MB": chunk(b"iCCP", b"name\0\0" + TWICE_ZIPPED),
+    "a colour profile without a name": chunk(b"iCCP", b""),
+    "a density that ends early": chunk(b"pHYs", b"\0"),
+    "gamma of no length": chunk(b"gAMA", b""),
+    "colours of no length": chunk(b"sRGB", b"") + chunk(b"cHRM", b"\0"),
+    "an animation without pictures": chunk(b"acTL", bytes(8)),
+    "an animation that is broken": chunk(b"acTL", b"\0\0\0\2\0\0\0\0") + chunk(b"fcTL", b"junk"),
+    "a picture of an animation that is broken": chunk(b"fdAT", b"\0\0\0\1junk"),
+    **{
+        f"a wrong checksum of {name} {len(data)}": chunk(name.encode(), data, checksum=1)
+        for name, data in (
+            ("eXIf", tiff()), ("tEXt", b"a\0b"), ("zTXt", b"a\0\0" + zlib.compress(b"b")), ("pHYs", bytes(9)),
+            ("iTXt", b"a\0\0\0\0\0b"), ("iCCP", b"n\0\0" + zlib.compress(b"p")), ("tIME", bytes(7)),
+            ("iTXt", ITXT_XMP + b"\0\0\0\0" + XMP), ("sRGB", b"\0"), ("gAMA", bytes(4)),
+            ("iDOT", bytes(28)), ("caBX", bytes(40)),
+        )
+    },
+}  # fmt: skip
+
+
+class TestIsNoReasonToRefuse:
+    @pytest.mark.parametrize("broken", BROKEN_CHUNKS.values(), ids=BROKEN_CHUNKS)
+    @pytest.mark.parametrize("place", [b"IDAT", b"IEND"])
+    def test_a_png(self, broken, place):
+        found = pixels(with_chunk(broken, place))
+        if (
+            found.shape == TURNED.shape
+        ):  # the checksum alone was wrong: what it says of the orientation counts
+            found = np.rot90(found)
+        np.testing.assert_array_equal(found, np.asarray(PICTURE))
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            segment(0xE0, b"JFIF\0"),
+            segment(0xE0, b"JFXX\0\x10junk"),
+            segment(0xE1, b"Exif\0\0no TIFF"),
+            segment(0xE1, b"Exif\0\0"),
+            segment(0xE1, b"Exif\0\0" + tiff()[:14]),
+            segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<broken"),
+            segment(0xE2, b"ICC_PROFILE\0"),
+            segment(0xE2, b"ICC_PROFILE\0\1\2" + b"no profile"),
+            segment(0xE2, b"MPF\0no TIFF"),
+            segment(0xE2, b"MPF\0MM\0*\0\0\0\x08\0\1\xb0\x01\0\4\0\0\0\1\0\0\0\x09"),
+            segment(0xED, b"Photoshop 3.0\x008BIM\x03\xed\0\0\0\0\xff\xff"),
+            segment(0xEE, b"Adobe"),
+            segment(0xFE, b"\xff\xfe comment"),
+            segment(0xEF, b""),
+        ],
+    )
+    def test_a_jpeg(self, broken):
+        expected = np.asarray(Image.open(io.BytesIO(encoded("JPEG", quality=95))).convert("RGB"))
+        np.testing.assert_array_equal(pixels(with_segment(broken)), expected)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"exif": b"junk" * 99}, {"exif": b"Exif\0\0MM\0*\xff\xff\xff\xff"},
+            {"xmp": b"\xff\0junk"}, {"icc_profile": b"junk"},
+        ],
+    )  # fmt: skip
+    def test_a_webp(self, options):
+        content = encoded("WEBP", lossless=True, **options)
+        np.testing.assert_array_equal(pixels(content), np.asarray(PICTURE))
+
+    def test_a_good_file_of_any_kind(self):
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        content = encoded(icc_profile=profile, dpi=(72, 72), save_all=True, append_images=[PICTURE])
+        np.testing.assert_array_equal(pixels(content), np.asarray(PICTURE))
+
+
+class TestTellsTheOrientation:
+    RAW = b"Raw profile type exif\0"
+    HEX = b"\nexif\n%8d\n" % len(tiff()) + tiff().hex().encode() + b"\n"
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            chunk(b"eXIf", tiff()),
+            chunk(b"tEXt", b"Raw profile type exif\0\nexif\n 40\n" + tiff().hex().encode() + b"\n"),
+            chunk(b"zTXt", RAW + b"\0" + zlib.compress(HEX)),
+            chunk(b"iTXt", RAW + b"\1\0\0\0" + zlib.compress(HEX)),
+            chunk(b"iTXt", ITXT_XMP + b"\0\0\0\0" + XMP),
+            chunk(b"iTXt", ITXT_XMP + b"\1\0en\0XMP\0" + zlib.compress(XMP)),
+            chunk(b"eXIf", b"no TIFF") + chunk(b"iTXt", ITXT_XMP + b"\0\0\0\0" + XMP),
+        ],
+    )
+    @pytest.mark.parametrize("place", [b"IDAT", b"IEND"])
+    def test_of_a_png(self, told, place):
+        content = with_chunk(told, place)
+        np.testing.assert_array_equal(pixels(content), TURNED)
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            segment(0xE1, b"Exif\0\0" + tiff()),
+            segment(0xE1, b"Exif\0\0" + tiff()[:20]) + segment(0xE1, b"Exif\0\0" + tiff()[20:]),
+            segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP),
+            segment(0xE2, b"ICC_PROFILE\0") + segment(0xE1, b"Exif\0\0" + tiff()),
+        ],
+    )
+    def test_of_a_jpeg(self, told):
+        assert pixels(with_segment(told)).shape == TURNED.shape
+
+    @pytest.mark.parametrize("options", [{"exif": exif()}, {"xmp": XMP}, {"exif": b"junk", "xmp": XMP}])
+    def test_of_a_webp(self, options):
+        np.testing.assert_array_equal(pixels(encoded("WEBP", lossless=True, **options)), TURNED)
+
+    @pytest.mark.parametrize("orientation", [0, 1, 9, 255, 65535])
+    def test_only_where_it_is_one(self, orientation):
+        content = with_chunk(chunk(b"eXIf", tiff(orientation)))
+        np.testing.assert_array_equal(pixels(content), np.asarray(PICTURE))
+
+
+class TestIsNotInflated:
+    BOMB = zlib.compress(bytes(100_000_000))
+
+    def test_where_it_tells_no_orientation(self, monkeypatch):
+        monkeypatch.setattr(png.zlib, "decompressobj", lambda: pytest.fail("text was inflated"))
+        bombs = (b"zTXt", b"a\0\0"), (b"iTXt", b"a\0\1\0\0\0"), (b"iCCP", b"a\0\0")
+        content = with_chunk(b"".join(chunk(name, head + self.BOMB) for name, head in bombs))
+        np.testing.assert_array_equal(pixels(content), np.asarray(PICTURE))
+
+    def test_beyond_what_may_tell_the_orientation(self):
+        content = with_chunk(chunk(b"iTXt", ITXT_XMP + b"\1\0\0\0" + self.BOMB) * 20)
+        tracemalloc.start()
+        try:
+            pixels(content)
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert most < 8 * png.MOST_TEXT
+
+
+PALETTE = encoded(image=PICTURE.convert("P", palette=Image.Palette.ADAPTIVE), transparency=1)
+
+
+class TestLeavesPixelsAsBrokenAsTheyAre:
+    @pytest.mark.parametrize("name", [b"IHDR", b"PLTE", b"tRNS"])
+    def test_where_a_checksum_is_wrong(self, name):
+        place = PALETTE.index(name)
+        end = place + 4 + int.from_bytes(PALETTE[place - 4 : place])
+        broken = PALETTE[:end] + b"\0\0\0\0" + PALETTE[end + 4 :]
+        with pytest.raises(InvalidInput, match="broken or cut short"):
+            pixels(broken)
+
+    @pytest.mark.parametrize(
+        ("name", "changed"), [(b"PLTE", b"pLTE"), (b"PLTE", b'"LTE'), (b"tRNS", b"tRnS"), (b"IDAT", b"iDAT")]
+    )
+    def test_where_a_name_is_wrong(self, name, changed):
+        with pytest.raises(InvalidInput, match="broken or cut short"):
+            pixels(PALETTE.replace(name, changed))
+
+    def test_where_something_stands_between_them(self):
+        content = encoded()
+        place = content.index(b"IDAT")
+        data = content[place + 4 : place + 4 + int.from_bytes(content[place - 4 : place])]
+        half = len(data) // 2
+        head, first, last = content[: place - 4], chunk(b"IDAT", data[:half]), chunk(b"IDAT", data[half:])
+        end = chunk(b"IEND", b"")
+        np.testing.assert_array_equal(pixels(head + first + last + end), np.asarray(PICTURE))
+        with pytest.raises(InvalidInput, match="broken or cut short"):
+            pixels(head + first + chunk(b"tEXt", b"a\0b") + last + end)
+
+    @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
+    def test_where_they_are_cut(self, format):
+        noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8))
+        content = encoded(format, noise, exif=exif())
+        for length in range(0, len(content) // 2, 37):
+            with pytest.raises(InvalidInput):
+                pixels(content[:length])
