@@ -7,8 +7,9 @@ TOOLS  := $(VENV)/.installed-dev
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Where PyPI's default build is too large: make test-torch TORCH='--index-url URL_OF_CPU_BUILDS torch==2.13.0'
-TORCH      := torch==2.13.0
-TORCH_VENV := .venv-torch
+TORCH        := torch==2.13.0
+TRANSFORMERS := transformers==5.24.0
+TORCH_VENV   := .venv-torch
 
 RUN_EXTRAS := --extra local --extra grpc --extra zstd --extra build
 UV_COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -16,7 +17,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-versi
 MESSAGES := src/modelserve/protocol/messages
 DEV_EXTRAS := $(RUN_EXTRAS) --extra sklearn --extra xgboost --extra lightgbm --extra redis --extra s3 --extra postgres --extra plot --extra dev
 
-QUICK := -n 2 --dist loadfile $(addprefix --ignore=tests/,faults surface clients pytorch terraform)
+QUICK := -n 2 --dist loadfile $(addprefix --ignore=tests/,faults surface clients pytorch oracle terraform)
 
 CHECKOV      := 3.3.30
 CHECKOV_VENV := .venv-checkov
@@ -59,17 +60,19 @@ test: tools ## Run the tests
 test-platform: tools ## Run the tests that start a whole platform each
 	@$(BIN)/pytest $(QUICK) -m platform
 
-test-torch: tools $(TORCH_VENV)/.installed ## Run the tests of PyTorch models, in .venv-torch (installs PyTorch)
+test-torch: tools $(TORCH_VENV)/.installed ## Run the tests of PyTorch models and those beside transformers, in .venv-torch (installs both)
+	@$(TORCH_VENV)/bin/python -m pytest tests/oracle
 	@$(TORCH_VENV)/bin/python -m pytest tests/pytorch tests/runtimes/test_every_runtime_keeps_to_the_port.py \
 	  tests/docs/test_examples_of_the_runtimes.py -k torch
 
 # An environment on top of .venv: PyTorch is larger than everything else together, and stays out of the lock.
 $(TORCH_VENV)/.installed: $(STAMP)
-	@echo "Setting up $(TORCH_VENV) with $(TORCH) ..."
+	@echo "Setting up $(TORCH_VENV) with $(TORCH) and $(TRANSFORMERS) ..."
 	@$(PYTHON) -m venv $(TORCH_VENV)
 	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
 	  > "$$($(TORCH_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/below.pth"
 	@$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(TRANSFORMERS)
 	@touch $@
 
 faults: tools ## Run the slow tests: faults under load, bad input at the whole platform, other people's clients

@@ -5,11 +5,15 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from transformers import AutoImageProcessor
+from transformers.image_utils import load_image
 
 from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.domain.models import ModelPackage, Task
+from modelserve.errors import ModelServeError
 from modelserve.tasks import task_for
 from modelserve.tasks.preprocessing.processors import PROCESSORS
 
@@ -112,9 +116,9 @@ def picture(width, height):
     return Image.fromarray(pixels)
 
 
-def png(image):
+def encoded(image, format="PNG", **options):
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, format, **options)
     return buffer.getvalue()
 
 
@@ -133,7 +137,7 @@ def folder(tmp_path):
     return write
 
 
-def ours(folder, image, channels=3):
+def ours(folder, content, channels=3):
     package = ModelPackage(
         path=folder,
         digest="0" * 64,
@@ -146,7 +150,7 @@ def ours(folder, image, channels=3):
         ),
         labels=("cat", "dog"),
     )
-    return task_for(package).prepare(png(image))[0]["pixel_values"]
+    return task_for(package).prepare(content)[0]["pixel_values"]
 
 
 def theirs(folder, image):
@@ -155,9 +159,7 @@ def theirs(folder, image):
     ]
 
 
-def agree(folder, image):
-    expected = theirs(folder, image)
-    found = ours(folder, image)
+def agree(found, expected):
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -168,5 +170,99 @@ def test_for_every_class_that_is_served():
 
 @pytest.mark.parametrize("config", list(configs()))
 def test_whatever_the_configuration(folder, config):
-    for size in PICTURES:
-        agree(folder(config), picture(*size))
+    written = folder(config)
+    for image in (picture(*size) for size in PICTURES):
+        agree(ours(written, encoded(image)), theirs(written, image))
+
+
+@pytest.mark.parametrize("name", sorted(PROCESSORS))
+@pytest.mark.parametrize(
+    "named",
+    [
+        lambda name: {"feature_extractor_type": name.replace("ImageProcessor", "FeatureExtractor")},
+        lambda name: {"image_processor_type": f"{name}Fast", "feature_extractor_type": "AnyFeatureExtractor"},
+    ],
+)
+def test_under_the_names_that_a_class_had(folder, name, named):
+    written, image = folder(named(name)), picture(60, 40)
+    agree(ours(written, encoded(image)), theirs(written, image))
+
+
+@pytest.mark.parametrize(
+    "name", ["ViT", "DeiT", "Beit", "Levit", "MobileNetV2", "MobileViT", "Perceiver", "PoolFormer"]
+)
+def test_of_a_model_that_takes_grey(folder, name):
+    written = folder(
+        {"image_processor_type": f"{name}ImageProcessor", "image_mean": [0.3], "image_std": [0.4]}
+    )
+    image = picture(60, 40).convert("L")
+    agree(ours(written, encoded(image), channels=1), theirs(written, image))
+
+
+@pytest.mark.parametrize(
+    ("mode", "format", "options"),
+    [
+        ("L", "PNG", {}), ("1", "PNG", {}), ("P", "PNG", {}), ("RGBA", "PNG", {}), ("LA", "PNG", {}),
+        ("RGB", "JPEG", {}), ("L", "JPEG", {}), ("CMYK", "JPEG", {}), ("RGB", "JPEG", {"progressive": True}),
+        ("RGB", "WEBP", {}), ("RGB", "WEBP", {"lossless": True}), ("RGBA", "WEBP", {"lossless": True}),
+        ("RGB", "MPO", {"save_all": True, "append_images": [picture(60, 40)]}),
+        ("RGB", "PNG", {"save_all": True, "append_images": [picture(60, 40).rotate(180)]}),
+        ("RGB", "WEBP", {"save_all": True, "append_images": [picture(60, 40).rotate(180)]}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_of_files_of_every_kind(folder, tmp_path, mode, format, options, orientation):
+    written = folder({"image_processor_type": "CLIPImageProcessor"})
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(picture(60, 40).convert(mode), format, exif=exif, **options)
+    (tmp_path / "picture").write_bytes(content)
+    agree(ours(written, content), theirs(written, load_image(str(tmp_path / "picture"))))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_of_transparency_that_its_processors_and_not_its_pipelines_lay_on_white(folder, mode):
+    """Pipelines take transparency off, so that whatever was left beneath it shows."""
+    written = folder({"image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True})
+    image = picture(60, 40).convert(mode)
+    if mode == "P":
+        image.info["transparency"] = 7
+    else:
+        image.putalpha(picture(60, 40).convert("L"))
+    agree(ours(written, encoded(image)), theirs(written, image))
+
+
+SIDES = st.sampled_from([1, 5, 31, 64, 100])
+SIZES = st.one_of(
+    SIDES,
+    st.lists(SIDES, min_size=2, max_size=2),
+    st.fixed_dictionaries({"height": SIDES, "width": SIDES}),
+    st.fixed_dictionaries({"shortest_edge": SIDES}, optional={"longest_edge": st.none() | SIDES}),
+    st.fixed_dictionaries({"max_height": SIDES, "max_width": SIDES}),
+)
+SWITCH = st.sampled_from([True, False, None])
+NUMBERS = st.sampled_from([0.5, [0.4, 0.5, 0.6], [1, 2, 3], None])
+KEYS = {
+    "do_resize": SWITCH, "size": SIZES, "default_to_square": SWITCH, "resample": st.integers(0, 5),
+    "do_center_crop": SWITCH, "crop_size": SIZES, "do_pad": SWITCH, "pad_size": SIZES, "do_rescale": SWITCH,
+    "rescale_factor": st.sampled_from([1 / 255, 1 / 127.5, 1, None]), "do_normalize": SWITCH,
+    "image_mean": NUMBERS, "image_std": NUMBERS, "do_convert_rgb": SWITCH, "include_top": SWITCH,
+    "rescale_offset": SWITCH, "do_flip_channel_order": SWITCH, "size_divisor": st.sampled_from([8, 32]),
+    "crop_pct": st.sampled_from([0.5, 0.875, None]),
+}  # fmt: skip
+
+
+@settings(max_examples=250, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(PROCESSORS)), st.fixed_dictionaries({}, optional=KEYS), st.tuples(SIDES, SIDES))
+def test_or_the_configuration_is_refused(folder, name, keys, size):
+    """Keys that transformers passes over in silence are refused here; never are there other pixels."""
+    written, image = folder({"image_processor_type": name, **keys}), picture(*size)
+    try:
+        found = ours(written, encoded(image))
+    except ModelServeError:
+        return
+    try:
+        expected = theirs(written, image)
+    except (ValueError, TypeError, IndexError):
+        return  # a key that is not in use has a value that transformers does not understand
+    agree(found, expected)
