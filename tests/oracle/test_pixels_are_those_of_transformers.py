@@ -83,7 +83,7 @@ VARIANTS = {
     ],
     "PoolFormerImageProcessor": [
         {},
-        {"size": 224, "crop_pct": 0.95, "crop_size": 224},
+        {"size": 224, "crop_pct": 0.95, "crop_size": 224, "do_resize_and_center_crop": True},
         {"size": {"height": 50, "width": 50}, "crop_pct": 0.8, "do_center_crop": None},
         {"size": {"shortest_edge": 60}, "crop_pct": None},
         {"size": {"height": 50, "width": 40}, "crop_pct": 0.8, "do_center_crop": False},

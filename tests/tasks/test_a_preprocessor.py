@@ -233,6 +233,8 @@ VIT = {"image_processor_type": "ViTImageProcessor"}
         ({"image_processor_type": "MobileViTImageProcessor", "do_normalize": True},
          "do_normalize: True; MobileViTImageProcessor does not do that"),
         ({"image_processor_type": "SegformerImageProcessor", "do_center_crop": True}, "does not do that"),
+        ({"image_processor_type": "PoolFormerImageProcessor", "do_resize_and_center_crop": False},
+         "do_resize_and_center_crop: False; set do_resize and do_center_crop to false in its place"),
         ({"image_processor_type": "ConvNextImageProcessor", "do_pad": True}, "do_pad: True; ConvNextImage"),
     ],
 )  # fmt: skip
@@ -266,6 +268,48 @@ def test_of_a_model_whose_class_has_rules_of_its_own_must_name_it(image_package)
     assert said in caught.value.message
     (package.path / "config.json").write_text('{"model_type": "vit"}')
     assert task_for(package) is not None
+
+
+def test_of_a_class_that_the_model_names_follows_its_rules(image_package):
+    package = image_package(size=8, crop_size=8)
+    (package.path / "config.json").write_text('{"image_processor_type": "CLIPImageProcessor"}')
+    assert task_for(package).prepare(encode(gradient(9, 30)))[0]["pixel_values"].shape == (1, 3, 8, 8)
+    (package.path / "config.json").write_text('{"image_processor_type": "Mine"}')
+    with pytest.raises(InvalidPackage, match="image_processor_type: 'Mine'; its rules are not known"):
+        task_for(package)
+
+
+HUB = {
+    "vit": {"do_normalize": True, "do_resize": True, "feature_extractor_type": "ViTFeatureExtractor",
+            "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "resample": 2, "size": 224},
+    "vit, saved anew": {
+        "crop_size": None, "data_format": "channels_first", "default_to_square": True, "device": None,
+        "disable_grouping": None, "do_center_crop": None, "do_convert_rgb": None, "do_normalize": True,
+        "do_pad": None, "do_rescale": True, "do_resize": True, "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3, "image_processor_type": "ViTImageProcessorFast", "image_seq_length": None,
+        "input_data_format": None, "pad_size": None, "resample": 2, "rescale_factor": 1 / 255,
+        "return_tensors": None,
+        "size": {"height": 224, "width": 224}},
+    "resnet": {"crop_pct": 0.875, "do_normalize": True, "do_resize": True, "size": 224, "resample": 3,
+               "feature_extractor_type": "ConvNextFeatureExtractor", **IMAGENET},
+    "beit": {"crop_size": 224, "do_center_crop": False, "do_normalize": True, "do_resize": True, "size": 224,
+             "feature_extractor_type": "BeitFeatureExtractor", "resample": 2, "reduce_labels": False},
+    "poolformer": {"crop_pct": 0.9, "do_normalize": True, "do_resize_and_center_crop": True, "size": 224,
+                   "feature_extractor_type": "PoolFormerFeatureExtractor", "resample": 3, **IMAGENET},
+    "clip": {"crop_size": 224, "do_center_crop": True, "do_normalize": True, "do_resize": True, "size": 224,
+             "feature_extractor_type": "CLIPFeatureExtractor", "processor_class": "CLIPProcessor"},
+    "perceiver": {"crop_size": 256, "do_center_crop": True, "do_normalize": True, "do_resize": True,
+                  "feature_extractor_type": "PerceiverFeatureExtractor", "resample": 3, "size": 224},
+}  # fmt: skip
+"""Files as they lie on the hub."""
+
+
+@pytest.mark.parametrize("config", HUB.values(), ids=HUB)
+def test_as_it_is_often_written_gives_what_the_model_takes(image_package, config):
+    task = task_for(image_package(shape=(-1, 3, 224, 224), **config))
+    pixels = task.prepare(encode(gradient(300, 200)))[0]["pixel_values"]
+    assert pixels.shape == (1, 3, 224, 224)
+    assert np.isfinite(pixels).all()
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,10 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
     return FILE_NAME, _object(folder / FILE_NAME)
 
 
-def model_type(folder: Path) -> str | None:
-    """The kind of model that the folder holds, if it says so. Raises InvalidPackage."""
+def model_config(folder: Path) -> dict[str, Any]:
+    """What ``config.json`` says, if it is there. Raises InvalidPackage."""
     path = folder / "config.json"
-    found = _object(path).get("model_type") if path.is_file() else None
-    return found if isinstance(found, str) else None
+    return _object(path) if path.is_file() else {}
 
 
 def _object(path: Path) -> dict[str, Any]:

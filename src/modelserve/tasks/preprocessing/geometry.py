@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from modelserve.tasks.preprocessing.settings import Settings
+from modelserve.tasks.preprocessing.settings import Settings, mistake
 from modelserve.tasks.preprocessing.sizes import Exactly, ShortestEdge, Target, exact, shortest_edge, target
 from modelserve.tasks.preprocessing.steps import CenterCrop, Resize, ShareCrop, Step
 
 Geometry = Callable[[Settings, int], list[Step]]
 """From settings and the most pixels of a resized image to steps. Raises Mistake."""
 
+_OLD_SWITCH = "do_resize_and_center_crop"
+"""Of the first PoolFormer files, where it is always on; transformers does not read it any more."""
 _SMALL_EDGE = 384
 """Pixels below which ConvNeXT resizes by ``crop_pct``, then crops; else it resizes."""
 
@@ -50,6 +52,8 @@ def enlarged(settings: Settings, max_pixels: int) -> list[Step]:
 
 def by_shorter_share(settings: Settings, max_pixels: int) -> list[Step]:
     """PoolFormer's: larger by ``crop_pct``, in proportion where ``size`` is square, then crop."""
+    if not settings.on(_OLD_SWITCH):
+        raise mistake(_OLD_SWITCH, False, "set do_resize and do_center_crop to false in its place")
     if settings.get("crop_pct") is None:
         return plain(settings, max_pixels)
 

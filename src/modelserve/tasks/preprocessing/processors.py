@@ -54,7 +54,7 @@ class Processor:
 
 
 def named(config: Mapping[str, Any]) -> str | None:
-    """The class that a configuration names, by its name of today; None if it names none. Raises Mistake."""
+    """The class that is named there, by its name of today; None if none is. Raises Mistake."""
     key = next((key for key in CLASS_KEYS if config.get(key) is not None), None)
     if key is None:
         return None
@@ -66,9 +66,9 @@ def named(config: Mapping[str, Any]) -> str | None:
     )
 
 
-def of_model(kind: str | None) -> str | None:
+def of_model(kind: object) -> str | None:
     """The class that a kind of model needs because keys alone do not tell its rules; None for most."""
-    return _OF_MODEL.get(kind or "")
+    return _OF_MODEL.get(kind) if isinstance(kind, str) else None
 
 
 def keyed(config: Mapping[str, Any]) -> Processor:
@@ -146,7 +146,8 @@ PROCESSORS: Mapping[str, Processor] = {
         _square(224), _BICUBIC, _IMAGENET, crop=256, geometry=geometry.crop_first, idle=_NO_PAD
     ),
     "PoolFormerImageProcessor": _processor(
-        _shortest(224), _BICUBIC, _IMAGENET, crop=224, geometry=geometry.by_shorter_share, crop_pct=0.9
+        _shortest(224), _BICUBIC, _IMAGENET, crop=224, geometry=geometry.by_shorter_share, crop_pct=0.9,
+        do_resize_and_center_crop=True,
     ),
     "PvtImageProcessor": _processor(_square(224), _BICUBIC, _IMAGENET),
     "SegformerImageProcessor": _processor(

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from modelserve.errors import InvalidPackage
-from modelserve.tasks.preprocessing.files import FILE_NAME, model_type, read_config
+from modelserve.tasks.preprocessing.files import FILE_NAME, model_config, read_config
 from modelserve.tasks.preprocessing.keys import check_keys
-from modelserve.tasks.preprocessing.processors import PROCESSORS, keyed, named, of_model
+from modelserve.tasks.preprocessing.processors import CLASS_KEYS, PROCESSORS, keyed, named, of_model
 from modelserve.tasks.preprocessing.settings import Mistake, Settings, mistake
 from modelserve.tasks.preprocessing.sizes import exact
 from modelserve.tasks.preprocessing.steps import Preprocessing, Reals
@@ -27,16 +27,20 @@ def read_preprocessing(folder: Path, channels: int, max_pixels: int) -> Preproce
     """
     file, config = read_config(folder)
     try:
-        name = _class(config, folder)
+        name = _class(config, model_config(folder))
         return _preprocessing(config, name, channels, max_pixels)
     except Mistake as error:
         raise InvalidPackage(f"{file}: {error}") from error
 
 
-def _class(config: Mapping[str, Any], folder: Path) -> str | None:
-    """Raises Mistake where none is named and the model needs one."""
-    name = named(config)
-    if name is None and (needed := of_model(kind := model_type(folder))) is not None:
+def _class(config: Mapping[str, Any], model: Mapping[str, Any]) -> str | None:
+    """The class, which the configuration of the model may name as well.
+
+    Raises Mistake where none is named and the model needs one.
+    """
+    name = named(config) or named({key: model.get(key) for key in CLASS_KEYS[:1]})
+    kind = model.get("model_type")
+    if name is None and (needed := of_model(kind)) is not None:
         raise mistake("image_processor_type", None, f'"{needed}" is wanted, for model_type is {kind!r}')
     return name
 
