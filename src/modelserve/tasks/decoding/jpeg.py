@@ -18,17 +18,17 @@ _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 
 def split(content: bytes) -> Parts:
     """Up to the pixels; what follows, or what can't be followed, stays as it is."""
-    kept, exif, xmp, start = [content[:2]], b"", None, 2
+    kept, exif, xmp, start = [content[:2]], list[bytes](), None, 2
     for marker, position, data, end in _segments(content):
         if marker is None or _is_idle(marker, content, data, end):
             kept.append(content[start:position])
             start = end
         if marker == _APP1 and content.startswith(_EXIF, data, end):
-            exif += content[data + len(_EXIF) : end]  # a long one is cut into several segments
+            exif.append(content[data + len(_EXIF) : end])  # a long one is cut into several segments
         elif marker == _APP1 and content.startswith(_XMP, data, end):
             xmp = content[data + len(_XMP) : end]
     pixels = b"".join([*kept, content[start:]]) if start > 2 else content
-    return Parts(pixels, exif or None, xmp)
+    return Parts(pixels, b"".join(exif) or None, xmp)
 
 
 def _segments(content: bytes) -> Iterator[tuple[int | None, int, int, int]]:
