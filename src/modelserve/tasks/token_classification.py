@@ -1,13 +1,11 @@
 """Task: text in, named entities out.
 
-A word is what the tokenizer's pre-tokenizer splits off; its first token speaks for it, as models of this
-kind are trained. Places in the text count code points of the string that came in, whatever the
-tokenizer normalised.
+A token speaks for each word of the text (``words``), and words become entities (``spans``). Places in the
+text count code points of the string that came in, whatever the tokenizer normalised.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +17,7 @@ from modelserve.domain.models import ModelPackage
 from modelserve.errors import InvalidInput, InvalidPackage, ModelFailed
 from modelserve.tasks.probabilities import check_classes, likeliest
 from modelserve.tasks.spans import Span, join_words, read_tags
+from modelserve.tasks.words import has_own_words, past_marks, words_for
 
 TOKENIZER = "tokenizer.json"
 CHARACTERS_PER_TOKEN = 64
@@ -38,6 +37,7 @@ class TokenClassification:
 
     def __init__(self, package: ModelPackage) -> None:
         self._tokenizer = _load_tokenizer(package)
+        self._words = words_for(self._tokenizer)
         self._inputs = package.signature.inputs
         self._logits = package.signature.outputs[0].name
         self._labels = len(package.labels)
@@ -70,11 +70,11 @@ class TokenClassification:
             raise ModelFailed(
                 f"the model failed: it answered {len(logits)} of {len(reading.encoding)} tokens"
             )
-        firsts, places = _words_of(reading)
+        firsts, words = self._words(reading.text, reading.encoding)
         if not firsts:
             return ()
         classes, scores = likeliest(logits[firsts])
-        spans = join_words([self._tags[choice] for choice in classes], scores, places)
+        spans = join_words([self._tags[choice] for choice in classes], scores, words)
         found = [_entity(reading.text, span) for span in spans]
         return tuple(entity for entity in found if entity is not None)
 
@@ -104,7 +104,7 @@ def _load_tokenizer(package: ModelPackage) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises Exception itself
         raise InvalidPackage(f"{TOKENIZER}: the tokenizers library refuses it: {error}") from error
-    if tokenizer.pre_tokenizer is None:
+    if tokenizer.pre_tokenizer is None and has_own_words(tokenizer):
         raise InvalidPackage(f"{TOKENIZER}: has no pre_tokenizer, so words can't be told apart; export one")
     tokenizer.no_truncation()  # what is too long is refused, not cut
     tokenizer.no_padding()
@@ -112,42 +112,13 @@ def _load_tokenizer(package: ModelPackage) -> Tokenizer:
     return tokenizer
 
 
-def _words_of(reading: Reading) -> tuple[list[int], list[tuple[int, int]]]:
-    """The first token of each word and the place of the word in the text; special tokens are in no word.
-
-    A word that starts with a combining mark belongs to the word before it: some tokenizers part them.
-    """
-    text, encoding = reading.text, reading.encoding
-    marked = not text.isascii()
-    firsts: list[int] = []
-    places: list[tuple[int, int]] = []
-    previous = None
-    for index, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
-        if word is None:
-            continue
-        if word == previous or (marked and places and start < _past_marks(text, places[-1][1])):
-            places[-1] = (places[-1][0], end)
-        else:
-            firsts.append(index)
-            places.append((start, end))
-        previous = word
-    return firsts, places
-
-
 def _entity(text: str, span: Span) -> Entity | None:
     """The entity without the white space that some tokenizers count to a word, and with the combining marks
     that some leave behind; None if there is nothing but white space.
     """
-    end = _past_marks(text, span.end)
+    end = past_marks(text, span.end)
     piece = text[span.start : end].lstrip()
     start, piece = end - len(piece), piece.rstrip()
     if not piece:
         return None
     return Entity(piece, span.kind, sum(span.scores) / len(span.scores), start, start + len(piece))
-
-
-def _past_marks(text: str, end: int) -> int:
-    """The first place at or after ``end`` that holds no combining mark."""
-    while end < len(text) and text[end] > "\u02ff" and unicodedata.category(text[end])[0] == "M":
-        end += 1
-    return end
