@@ -20,6 +20,7 @@ from modelserve.packages.fitness import check_fitness
 from modelserve.packages.graph import read_signature
 from modelserve.packages.labelling import CONFIG, labels_of, scores_of
 from modelserve.packages.reading import inside, read_object
+from modelserve.packages.texts import check_text, most_tokens
 
 MODEL_FILES = ("model.onnx", "onnx/model.onnx")
 COMPANIONS = {
@@ -49,11 +50,13 @@ class HuggingFace:
         declaration = read_declaration(path)
         resolved = _task(config, declaration, task)
         model_file = _model_file(path)
-        _check_companion(path, resolved)
+        companion = _companion(path, resolved)
         reference = reference_of(path, declaration)
         graph = read_signature(model_file, declaration)
         labels = () if resolved is Task.TENSOR else labels_of(config, graph.outputs[0])
         check_fitness(model_file.name, resolved, graph, labels)
+        if resolved is Task.TOKEN_CLASSIFICATION:
+            check_text(config, companion, graph)
         return ModelPackage(
             path=path,
             digest=digest(path),
@@ -65,7 +68,7 @@ class HuggingFace:
             scores=scores_of(config, len(labels))
             if resolved is Task.IMAGE_CLASSIFICATION
             else Scores.SOFTMAX,
-            limits=_limits(config, declaration, graph, resolved),
+            limits=_limits(path, config, declaration, graph, resolved),
             reference=reference,
             description=declaration.description,
             deterministic=declaration.deterministic is not False,
@@ -109,22 +112,22 @@ def _model_file(folder: Path) -> Path:
     raise InvalidPackage(f"{folder.name}: no {' or '.join(MODEL_FILES)}; {advice}")
 
 
-def _check_companion(folder: Path, task: Task) -> None:
+def _companion(folder: Path, task: Task) -> Config:
+    """The file that says how the task makes tensors; empty for tensors themselves."""
     name = COMPANIONS.get(task)
     if name is None:
-        return
+        return {}
     path = inside(folder, name)
     if path is None:
         raise InvalidPackage(f"{folder.name}: no {name}, which {task.value} needs; export it with the model")
-    read_object(path)
+    return read_object(path)
 
 
 def _padded(signature: Signature, config: Config) -> Signature:
     """Allow padding along axis 1 where the graph leaves it free and a mask keeps the padding unseen."""
     if not any(spec.name == "attention_mask" for spec in signature.inputs):
         return signature
-    token = config.get("pad_token_id")
-    pads = {"input_ids": token if type(token) is int else 0, "attention_mask": 0, "token_type_ids": 0}
+    pads = {"input_ids": _pad_token(config), "attention_mask": 0, "token_type_ids": 0}
 
     def with_pad(spec: TensorSpec) -> TensorSpec:
         free = len(spec.shape) > 1 and spec.shape[1] == -1
@@ -133,20 +136,26 @@ def _padded(signature: Signature, config: Config) -> Signature:
     return replace(signature, inputs=tuple(with_pad(spec) for spec in signature.inputs))
 
 
-def _limits(config: Config, declaration: Declaration, graph: Signature, task: Task) -> PackageLimits:
-    """Declared limits, else the defaults; the length never above what the model has positions for."""
+def _pad_token(config: Config) -> int:
+    """Any token that has an embedding will do where none is named: the mask keeps it unseen."""
+    token, size = config.get("pad_token_id"), config.get("vocab_size")
+    if type(token) is not int or token < 0 or (type(size) is int and token >= size):
+        return 0
+    return token
+
+
+def _limits(
+    folder: Path, config: Config, declaration: Declaration, graph: Signature, task: Task
+) -> PackageLimits:
+    """Declared limits, else the defaults; the length never above what the model takes."""
     default, declared = PackageLimits(), declaration.limits
     pixels = declared.max_pixels or default.max_pixels
-    if task is not Task.TOKEN_CLASSIFICATION:
+    bound = most_tokens(folder, config, graph) if task is Task.TOKEN_CLASSIFICATION else None
+    if bound is None:
         return PackageLimits(declared.max_length or default.max_length, pixels)
-    positions = config.get("max_position_embeddings")
-    bounds = [positions] if type(positions) is int and positions > 0 else []
-    bounds += [graph.inputs[0].shape[1]] if graph.inputs[0].shape[1] > 0 else []
-    most = min(bounds, default=None)
-    if most is not None and declared.max_length is not None and declared.max_length > most:
+    if declared.max_length is not None and declared.max_length > bound.tokens:
         raise InvalidPackage(
-            f"{FILE_NAME}: limits.maxLength: {declared.max_length} is above the {most} tokens "
-            f"that the model takes"
+            f"{FILE_NAME}: limits.maxLength: {declared.max_length} is above the {bound.tokens} tokens "
+            f"that the model takes ({bound.source})"
         )
-    length = declared.max_length or min(default.max_length, most or default.max_length)
-    return PackageLimits(length, pixels)
+    return PackageLimits(declared.max_length or min(default.max_length, bound.tokens), pixels)

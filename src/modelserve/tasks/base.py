@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from modelserve.domain.inference import Entity, Label, Tensors
 
@@ -20,3 +20,11 @@ class Task(Protocol):
 
     def finish(self, outputs: Tensors, context: Any) -> Answer:
         """The model's outputs for one item (batch axis of 1) to an answer."""
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A task whose model may not take all that its package says it does."""
+
+    def longest(self) -> Tensors:
+        """Tensors of the longest item that is let through, with a batch axis of 1."""

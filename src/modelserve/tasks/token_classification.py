@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 
 from modelserve.domain.inference import Entity, Tensors
 from modelserve.domain.models import ModelPackage
-from modelserve.errors import InvalidInput, InvalidPackage, ModelFailed
+from modelserve.errors import InvalidInput, ModelFailed
 from modelserve.tasks.probabilities import check_classes, likeliest
 from modelserve.tasks.spans import Span, join_words, read_tags
-from modelserve.tasks.words import has_own_words, past_marks, words_for
+from modelserve.tasks.tokenization import load_tokenizer
+from modelserve.tasks.words import past_marks, words_for
 
-TOKENIZER = "tokenizer.json"
 CHARACTERS_PER_TOKEN = 64
 """Text beyond so many characters for each token that the model takes is refused before it is tokenized."""
+_ANY_TEXT = "a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class TokenClassification:
     """Needs a package whose task is token-classification. Raises InvalidPackage for an unusable tokenizer."""
 
     def __init__(self, package: ModelPackage) -> None:
-        self._tokenizer = _load_tokenizer(package)
+        self._tokenizer, self._types, self._pad = load_tokenizer(package)
         self._words = words_for(self._tokenizer)
         self._inputs = package.signature.inputs
         self._logits = package.signature.outputs[0].name
@@ -48,18 +49,29 @@ class TokenClassification:
     def prepare(self, item: str | bytes) -> tuple[Tensors, Reading]:
         """Token ids and what goes with them, each int [1, tokens]. Raises InvalidInput."""
         encoding = self._encode(item)
-        columns = {
-            "input_ids": encoding.ids,
-            "attention_mask": encoding.attention_mask,
-            "token_type_ids": encoding.type_ids,
+        return self._tensors(encoding.ids, encoding.type_ids), Reading(str(item), encoding)
+
+    def longest(self) -> Tensors:
+        """A text of as many tokens as are let through: the first token of a short one, again and again."""
+        encoding = self._tokenizer.encode(_ANY_TEXT)
+        at = next((row for row, word in enumerate(encoding.word_ids) if word is not None), 0)
+        more = max(0, self._max_tokens - len(encoding))
+        return self._tensors(*(_repeated(row, at, more) for row in (encoding.ids, encoding.type_ids)))
+
+    def _tensors(self, ids: list[int], types: list[int]) -> Tensors:
+        columns: dict[str, Any] = {
+            "input_ids": ids,
+            "attention_mask": 1,
+            "token_type_ids": types if self._types else 0,
         }
         tensors: Tensors = {}
         for spec in self._inputs:
-            length = len(encoding) if spec.shape[1] < 0 else spec.shape[1]
-            row = np.zeros((1, length), spec.datatype.numpy)
-            row[0, : len(encoding)] = columns[spec.name]
+            length = len(ids) if spec.shape[1] < 0 else spec.shape[1]
+            fill = self._pad if spec.name == "input_ids" else 0
+            row = np.full((1, length), fill, spec.datatype.numpy)
+            row[0, : len(ids)] = columns[spec.name]
             tensors[spec.name] = row
-        return tensors, Reading(str(item), encoding)
+        return tensors
 
     def finish(self, outputs: Tensors, context: Any) -> tuple[Entity, ...]:
         """Entities in reading order, from logits [1, tokens or more, labels]. Raises ModelFailed."""
@@ -98,18 +110,8 @@ class TokenClassification:
         return encoding
 
 
-def _load_tokenizer(package: ModelPackage) -> Tokenizer:
-    path = package.path / TOKENIZER
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises Exception itself
-        raise InvalidPackage(f"{TOKENIZER}: the tokenizers library refuses it: {error}") from error
-    if tokenizer.pre_tokenizer is None and has_own_words(tokenizer):
-        raise InvalidPackage(f"{TOKENIZER}: has no pre_tokenizer, so words can't be told apart; export one")
-    tokenizer.no_truncation()  # what is too long is refused, not cut
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True  # "[SEP]" in a text is five characters
-    return tokenizer
+def _repeated(row: list[int], at: int, more: int) -> list[int]:
+    return row[:at] + row[at : at + 1] * more + row[at:]
 
 
 def _entity(text: str, span: Span) -> Entity | None:
