@@ -115,18 +115,25 @@ class TestIsRefused:
     def test_for_code_of_its_own(self, refused, mapped):
         assert "tokenizer_config.json: auto_map: " in refused(auto_map=mapped)
 
-    def test_for_a_case_that_the_normalizer_does_not_make(self, refused, tokens):
-        config = {"tokenizer_class": "AlbertTokenizer", "do_lower_case": True}
-        assert "do_lower_case: True, but the normalizer of tokenizer.json keeps case" in refused(
-            unigram(), **config
-        )
-        lowers = unigram()
-        lowers.normalizer = normalizers.Lowercase()
-        assert tokens("A", lowers, **config) == ["▁a"]
-        config["do_lower_case"] = False
-        assert "do_lower_case: False, but the normalizer of tokenizer.json lowers case" in refused(
-            lowers, **config
-        )
+    @pytest.mark.parametrize(
+        ("name", "key", "does", "does_not"),
+        [
+            ("Albert", "do_lower_case", normalizers.Lowercase(), normalizers.NFC()),
+            ("XLNet", "do_lower_case", normalizers.Lowercase(), None),
+            ("Albert", "keep_accents", None, [normalizers.NFD(), normalizers.StripAccents()]),
+            ("DebertaV2", "split_by_punct", pre_tokenizers.Punctuation(), None),
+        ],
+    )
+    def test_with_a_switch_that_the_tokenizer_contradicts(self, refused, tokens, name, key, does, does_not):
+        for part, made in ((does, True), (does_not, False)):
+            split = isinstance(part, pre_tokenizers.Punctuation)
+            tokenizer = unigram(*([part] if split else []))
+            if part is not None and not split:
+                tokenizer.normalizer = normalizers.Sequence(part) if isinstance(part, list) else part
+            config = {"tokenizer_class": f"{name}TokenizerFast"}
+            assert tokens("a", tokenizer, **config, **{key: made}) == ["▁a"]
+            said = refused(tokenizer, **config, **{key: not made})
+            assert said.startswith(f"tokenizer_config.json: {key}: {not made}, but tokenizer.json does")
 
     @pytest.mark.parametrize(
         "token",

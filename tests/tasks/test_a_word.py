@@ -242,6 +242,14 @@ class TestWithSignsInside:
         assert found(tokenizer, "in New-York.", {"ĠNew": "B-LOC"}) == [("New-York", "LOC")]
         assert found(tokenizer, "A380", {"ĠA": "B-LOC"}) == [("A380", "LOC")]
 
+    @pytest.mark.parametrize("text", ["צה״ל", "ג׳ון", "col·lecció", "a\u00adb", "می\u200cخواهم", "5½"])
+    def test_is_one_piece_with_what_its_language_writes_inside(self, text):
+        assert [piece[1:3] for piece in read(f"({text})")] == [
+            (0, 1),
+            (1, 1 + len(text)),
+            (1 + len(text), 2 + len(text)),
+        ]
+
     def test_keeps_its_marks(self):
         tokenizer = bytes_of("हिन्दी")
         assert found(tokenizer, "हिन्दी,", {"ह": "B-LOC"}) == [("हिन्दी", "LOC")]

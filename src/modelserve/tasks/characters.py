@@ -11,7 +11,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from enum import Enum
-from typing import NamedTuple
 
 _SPACELESS = (
     (0x0E00, 0x109F),  # Thai, Lao, Tibetan, Burmese
@@ -37,6 +36,7 @@ _NAMED = {
     "\u200b": "s",  # the space of no width that parts words in Khmer and Thai
     "\ufeff": "s",
     "\u200d": "z",
+    **dict.fromkeys("\u00b7\u2027\u05f3\u05f4", "f"),  # as Catalan and Hebrew write them inside of words
     **dict.fromkeys("-\u2010\u2011\u058a\u05be\uff0d", "-"),
     **dict.fromkeys("'\u2019\uff07", "'"),
     **dict.fromkeys("&_\uff06", "&"),
@@ -78,21 +78,13 @@ def _kind(point: int) -> str:
 _KINDS = _Kinds()
 _PIECES = re.compile(
     r"""
-      (?P<joint> (?<=[wdm])[-'&](?=[wd]) | (?<=d)[.,](?=d) | (?:(?<=[^wdmfz]w)|(?<=\Aw))\.(?=w) )
-    | (?P<word>  (?:w\.){2,8}+(?![wd]) | [wd](?:[wdmfz]*[wdm])? )
+      (?P<word>  (?:w\.){2,8}+(?![wd]) | [wd](?:[wdmfz]*[wdm])? )
     | (?P<run>   c[cmfz]* )
+    | (?P<joint> (?<=[wdm])[-'&](?=[wd]) | (?<=d)[.,](?=d) | (?:(?<=[^wdmfz]w)|(?<=\Aw))\.(?=w) )
     | (?P<sign>  rr | p[mf]*(?:zp[mf]*)* | [-'&.,r] )
     """,
     re.VERBOSE,
 )
-
-
-class Kind(Enum):
-    """What a piece is."""
-
-    WORD = "word"
-    RUN = "run"
-    SIGN = "sign"
 
 
 class Joint(Enum):
@@ -107,13 +99,10 @@ class Joint(Enum):
     FIRM = "firm"
 
 
-class Piece(NamedTuple):
-    """A part of the text from ``start`` to ``end``, in code points."""
+_NONE = Joint.NONE
 
-    kind: Kind
-    start: int
-    end: int
-    joint: Joint = Joint.NONE
+Piece = tuple[str, int, int, Joint]
+"""What it is (``word``, ``run`` or ``sign``), where it starts and ends in code points, and its joint."""
 
 
 def pieces(text: str) -> Iterator[Piece]:
@@ -124,8 +113,10 @@ def pieces(text: str) -> Iterator[Piece]:
         kind = match.lastgroup
         if kind == "joint":
             joint = start
+        elif joint == start - 1 >= 0:
+            yield kind or "", start, end, _joint(text, joint, start, end)
         else:
-            yield Piece(Kind(kind), start, end, _joint(text, joint, start, end))
+            yield kind or "", start, end, _NONE
 
 
 def is_spaceless(char: str) -> bool:
@@ -139,7 +130,5 @@ def is_mark(char: str) -> bool:
 
 
 def _joint(text: str, joint: int, start: int, end: int) -> Joint:
-    if joint != start - 1 or joint < 0:
-        return Joint.NONE
     clitic = end - start == 1 and _KINDS[ord(text[joint])] == "'"  # BERLIN'S
     return Joint.LOOSE if clitic or text[start].islower() else Joint.FIRM

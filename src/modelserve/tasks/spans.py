@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from modelserve.tasks.characters import Joint
 
@@ -29,12 +28,8 @@ class Tag:
     begins: bool
 
 
-class Word(NamedTuple):
-    """Where a word, or a part of one, stands, and how it hangs on to the one before it."""
-
-    start: int
-    end: int
-    joint: Joint = Joint.NONE
+Word = tuple[int, int, Joint]
+"""Where a word, or a part of one, starts and ends, and how it hangs on to the one before it."""
 
 
 @dataclass(slots=True)
@@ -57,15 +52,15 @@ def join_words(tags: Iterable[Tag], scores: Iterable[float], words: Iterable[Wor
     """Spans in reading order, from the tag of each word, how sure it is, and its place."""
     spans: list[Span] = []
     open_kind = None
-    for tag, score, word in zip(tags, scores, words, strict=True):
+    for tag, score, (start, end, joint) in zip(tags, scores, words, strict=True):
         kind = tag.kind
-        if open_kind is not None and _goes_on(tag, open_kind, word.joint):
-            spans[-1].end = word.end
+        if open_kind is not None and _goes_on(tag, open_kind, joint):
+            spans[-1].end = end
             if kind is None:
                 continue
             spans[-1].scores.append(score)
         elif kind is not None:
-            spans.append(Span(kind, word.start, word.end, [score]))
+            spans.append(Span(kind, start, end, [score]))
         open_kind = kind
     return spans
 

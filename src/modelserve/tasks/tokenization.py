@@ -38,8 +38,15 @@ _BERT = {
     "strip_accents": "strip_accents",
     "tokenize_chinese_chars": "handle_chinese_chars",
 }
-_LOWERCASE_ELSEWHERE = ("Albert", "DebertaV2", "FNet", "RemBert", "XLNet")
-"""Classes beside BERT's that heed ``do_lower_case``."""
+_MADE: dict[str, tuple[tuple[str, ...], Callable[[Tokenizer], bool]]] = {
+    "do_lower_case": (
+        ("Albert", "DebertaV2", "FNet", "RemBert", "XLNet"),
+        lambda tokenizer: _normal(tokenizer, "A") == "a",
+    ),
+    "keep_accents": (("Albert",), lambda tokenizer: _normal(tokenizer, "\u00e9") != "e"),
+    "split_by_punct": (("DebertaV2",), lambda tokenizer: len(_parted(tokenizer, "a.a")) > 1),
+}
+"""Switches that must be what tokenizer.json does: the classes that heed them, and how to see it."""
 
 
 class Tokenization(NamedTuple):
@@ -108,7 +115,7 @@ def _follow(tokenizer: Tokenizer, config: Config) -> None:
     if name not in _GENERAL:
         _follow_bert(tokenizer, config)
         _follow_prefix(tokenizer, config)
-        _check_case(tokenizer, config, name)
+        _check_made(tokenizer, config, name)
     _check_added(tokenizer, config)
     _check_ends(tokenizer, config)
 
@@ -170,16 +177,24 @@ def _part(key: str, state: State) -> Any:
     return getattr(Tokenizer.from_str(json.dumps(whole)), key)
 
 
-def _check_case(tokenizer: Tokenizer, config: Config, name: str) -> None:
-    if not name.startswith(_LOWERCASE_ELSEWHERE) or config.get("do_lower_case") is None:
-        return
-    normalizer = tokenizer.normalizer
-    lowers = normalizer is not None and normalizer.normalize_str("A").strip() == "a"
-    if lowers is not _switch(config, "do_lower_case"):
-        raise InvalidPackage(
-            f"{CONFIG}: do_lower_case: {config['do_lower_case']!r}, but the normalizer of {TOKENIZER} "
-            f"{'lowers' if lowers else 'keeps'} case; save both with `save_pretrained`"
-        )
+def _check_made(tokenizer: Tokenizer, config: Config, name: str) -> None:
+    for key, (classes, made) in _MADE.items():
+        if not name.startswith(classes) or config.get(key) is None:
+            continue
+        if made(tokenizer) is not _switch(config, key):
+            raise InvalidPackage(
+                f"{CONFIG}: {key}: {config[key]!r}, but {TOKENIZER} does otherwise; save both with "
+                f"`save_pretrained`"
+            )
+
+
+def _normal(tokenizer: Tokenizer, text: str) -> str:
+    return text if tokenizer.normalizer is None else tokenizer.normalizer.normalize_str(text).strip()
+
+
+def _parted(tokenizer: Tokenizer, text: str) -> list[Any]:
+    splitter = tokenizer.pre_tokenizer
+    return [] if splitter is None else splitter.pre_tokenize_str(text)
 
 
 def _check_added(tokenizer: Tokenizer, config: Config) -> None:

@@ -8,12 +8,12 @@ nothing but space speaks for no word.
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from tokenizers import Encoding, Tokenizer
 from tokenizers import models as tokenizer_models
 
-from modelserve.tasks.characters import Kind, Piece, is_mark, is_spaceless, pieces
+from modelserve.tasks.characters import Joint, is_mark, is_spaceless, pieces
 from modelserve.tasks.spans import Word
 
 _SPACE_SIGNS = ("\u2581", "\u0120")
@@ -21,6 +21,9 @@ _SPACE_SIGNS = ("\u2581", "\u0120")
 _LONGEST_SPACE = 32
 """Tokens of more spaces than this are told by their place in the text alone."""
 
+_NONE = Joint.NONE
+_Token = tuple[int, int, int]
+"""Its index, and where it starts and ends."""
 Speech = tuple[list[int], list[Word]]
 """Indices of tokens, and the word that each speaks for, in reading order."""
 
@@ -62,30 +65,24 @@ def own_words(text: str, encoding: Encoding) -> Speech:
     firsts: list[int] = []
     words: list[Word] = []
     previous = None
-    for index, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
+    for row, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
         if word is None:
             continue
         more = word == previous and not (marked and _parts(text, words[-1], start, end))
-        if more or (marked and words and start < past_marks(text, words[-1].end)):
-            words[-1] = Word(words[-1].start, end)
+        if more or (marked and words and start < past_marks(text, words[-1][1])):
+            words[-1] = (words[-1][0], end, _NONE)
         else:
-            firsts.append(index)
-            words.append(Word(start, end))
+            firsts.append(row)
+            words.append((start, end, _NONE))
         previous = word
     return firsts, words
 
 
 def _parts(text: str, word: Word, start: int, end: int) -> bool:
     """Whether a token ends the word before it because one of them is written in a script without spaces."""
-    if not word.end <= start < end or is_mark(text[start]):
+    if not word[1] <= start < end or is_mark(text[start]):
         return False
-    return is_spaceless(text[start]) or is_spaceless(text[word.start])
-
-
-class _Token(NamedTuple):
-    row: int
-    start: int
-    end: int
+    return is_spaceless(text[start]) or is_spaceless(text[word[0]])
 
 
 class WordsOfText:
@@ -103,9 +100,9 @@ class WordsOfText:
         blanks = self._blanks
         columns = zip(encoding.ids, encoding.word_ids, encoding.offsets, strict=True)
         tokens = [
-            _Token(row, start, end)
-            for row, (token, word, (start, end)) in enumerate(columns)
-            if word is not None and start < end and token not in blanks
+            (row, place[0], place[1])
+            for row, (token, word, place) in enumerate(columns)
+            if word is not None and place[0] < place[1] and token not in blanks
         ]
         return _speak(text, tokens)
 
@@ -113,18 +110,19 @@ class WordsOfText:
 def _speak(text: str, tokens: list[_Token]) -> Speech:
     speech = _Speech(text)
     at, count = 0, len(tokens)
-    for piece in pieces(text):
-        while at < count and tokens[at].end <= piece.start:
+    for kind, start, end, joint in pieces(text):
+        while at < count and tokens[at][2] <= start:
             at += 1
         if at == count:
             break
-        if tokens[at].start >= piece.end:
+        if tokens[at][1] >= end:
             continue
-        speech.add(piece, tokens[at])
-        if piece.kind is Kind.RUN:
-            while at + 1 < count and tokens[at + 1].start < piece.end:
-                at += 1
-                speech.add(piece, tokens[at])
+        if kind == "run":
+            at = speech.add_run(start, end, tokens, at)
+        elif tokens[at][0] == speech.last:
+            speech.add_more(kind, start, end)
+        else:
+            speech.begin(tokens[at][0], (start, end, joint), kind)
     return speech.firsts, speech.words
 
 
@@ -132,39 +130,44 @@ class _Speech:
     def __init__(self, text: str) -> None:
         self.firsts: list[int] = []
         self.words: list[Word] = []
+        self.last = -1
+        """The token that spoke last."""
         self._text = text
-        self._signs = False  # whether the last word is one of signs
+        self._kind = ""
 
-    def add(self, piece: Piece, token: _Token) -> None:
-        """Let a token speak for the piece, or for its share of a run."""
-        start, end, joint = piece.start, piece.end, piece.joint
-        if piece.kind is Kind.RUN:
-            start, end = max(start, token.start), min(end, token.end)
-        if self.firsts and self.firsts[-1] == token.row:
-            self._again(piece.kind, start, end)
-        elif piece.kind is Kind.RUN and self._overlaps(piece, start):
-            self._extend(end)
-        else:
-            self.firsts.append(token.row)
-            self.words.append(Word(start, end, joint))
-            self._signs = piece.kind is Kind.SIGN
+    def begin(self, token: int, word: Word, kind: str) -> None:
+        """Let a token speak for a word."""
+        self.firsts.append(token)
+        self.words.append(word)
+        self.last, self._kind = token, kind
 
-    def _again(self, kind: Kind, start: int, end: int) -> None:
+    def add_run(self, start: int, end: int, tokens: list[_Token], at: int) -> int:
+        """Let each token speak for its share of a run; gives back the last of them."""
+        fresh = start  # where the next word of the run may begin
+        while at < len(tokens) and tokens[at][1] < end:
+            token, first, last = tokens[at]
+            first, last = max(start, first), min(end, last)
+            if token == self.last:
+                self.add_more("run", first, last)
+            elif fresh > start and (first < fresh or is_mark(self._text[first])):
+                self._extend(last)  # bytes of the last character, or a mark on it
+            else:
+                self.begin(token, (first, last, _NONE), "run")
+            fresh = max(fresh, last)
+            at += 1
+        return at - 1
+
+    def add_more(self, kind: str, start: int, end: int) -> None:
         """One token for several pieces: they are one word, without the signs at its edges."""
-        if self._signs and kind is not Kind.SIGN:
-            self.words[-1] = Word(start, end)
-            self._signs = False
-        elif self._signs or kind is not Kind.SIGN:
+        if self._kind == "sign" and kind != "sign":
+            self.words[-1] = (start, end, _NONE)
+            self._kind = kind
+        elif self._kind == "sign" or kind != "sign":
             self._extend(end)
-
-    def _overlaps(self, piece: Piece, start: int) -> bool:
-        """Whether this is more of the run's last character: bytes of it, or a mark on it."""
-        last = self.words[-1].end if self.words else 0
-        return last > piece.start and (start < last or is_mark(self._text[start]))
 
     def _extend(self, end: int) -> None:
         start, last, joint = self.words[-1]
-        self.words[-1] = Word(start, max(last, end), joint)
+        self.words[-1] = (start, max(last, end), joint)
 
 
 def past_marks(text: str, end: int) -> int:
