@@ -105,6 +105,8 @@ CHANGES = [
     ("roberta", {"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": True}),
     ("xlm-roberta", {"add_prefix_space": False}),
     ("camembert", {"add_prefix_space": False}),
+    ("albert", {"add_prefix_space": False}),
+    ("deberta-v2", {"add_prefix_space": False}),
 ]
 
 

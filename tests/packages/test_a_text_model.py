@@ -158,3 +158,20 @@ class TestThatAsksForOtherEntities:
     def test_is_taken_where_they_are_the_same(self, text_folder):
         same = {"aggregation_strategy": "first", "ignore_labels": ["O"], "stride": 0}
         assert open_package(text_folder({**same, "problem_type": "single_label_classification"}))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"added_tokens": [7, None]},
+        {"added_tokens": {"id": 3}},
+        {"post_processor": [1]},
+        {"post_processor": {"processors": [3]}},
+        {"post_processor": {"single": "$A"}},
+        {"post_processor": {"single": [{"Sequence": 3}]}},
+    ],
+)
+def test_with_a_tokenizer_of_another_form_is_left_to_the_tokenizers_library(text_folder, odd):
+    config = {"vocab_size": 16, "type_vocab_size": 2}
+    folder = text_folder(config, inputs=("input_ids", "token_type_ids"))
+    assert open_package(write(folder, "tokenizer.json", **odd))

@@ -111,6 +111,12 @@ class TestIsRefused:
         said = refused(tokenizer_class=name)
         assert said.startswith(f"tokenizer_config.json: tokenizer_class: {name.removesuffix('Fast')!r} parts")
 
+    def test_for_such_a_class_in_the_model_s_configuration(self, text_package):
+        package = text_package()
+        (package.path / "config.json").write_text('{"tokenizer_class": "BertJapaneseTokenizer"}')
+        with pytest.raises(InvalidPackage, match="tokenizer_class: 'BertJapaneseTokenizer' parts"):
+            task_for(package)
+
     @pytest.mark.parametrize("mapped", [["code.Own", None], {"AutoTokenizer": ["code.Own", None]}])
     def test_for_code_of_its_own(self, refused, mapped):
         assert "tokenizer_config.json: auto_map: " in refused(auto_map=mapped)
@@ -137,7 +143,7 @@ class TestIsRefused:
 
     @pytest.mark.parametrize(
         "token",
-        [{"content": "[GENE]"}, {"content": "[GENE]", "special": False}, "[GENE]", {"content": "Ada"}],
+        [{"content": "[GENE]"}, {"content": "[GENE]", "special": False}, "[GENE]", {"content": "Ada"}, 7],
     )
     def test_for_an_added_token_that_is_not_in_the_tokenizer(self, refused, token):
         assert "added_tokens_decoder: '999': " in refused(added_tokens_decoder={"999": token})
@@ -177,8 +183,17 @@ def test_is_not_needed(text_package):
     assert task_for(text_package("word"))
 
 
-def test_that_is_broken_is_told(text_package):
+@pytest.mark.parametrize("content", ["{", "[" * 100_000])
+def test_that_is_broken_is_told(text_package, content):
     package = text_package("word")
-    (package.path / "tokenizer_config.json").write_text("{")
+    (package.path / "tokenizer_config.json").write_text(content)
     with pytest.raises(InvalidPackage, match=r"tokenizer_config\.json: not usable JSON"):
         task_for(package)
+
+
+def test_outside_of_the_package_is_not_read(text_package, tmp_path_factory):
+    package = text_package("word")
+    outside = tmp_path_factory.mktemp("outside") / "secret.json"
+    outside.write_text('{"auto_map": ["secret", null]}')
+    (package.path / "tokenizer_config.json").symlink_to(outside)
+    assert task_for(package)

@@ -138,6 +138,14 @@ class TestOfAScriptWithoutSpaces:
     def test_is_told_from_korean_which_has_spaces(self, pieces):
         assert found(pieces, "베를린에서", PLACES) == [("베를린에서", "LOC")]
 
+    @pytest.mark.parametrize(
+        ("text", "name"), [("Berlin에서", "Berlin"), ("in Berlin-베를린에서", "Berlin-베를린에서")]
+    )
+    def test_is_told_from_a_korean_ending_in_another_script(self, pieces, text, name):
+        said = {"▁Berlin": "B-LOC", "베를린": "I-LOC", "베": "I-LOC"}
+        assert found(pieces, text, said) == [(name, "LOC")]
+        assert found(pieces, "Berlin에서", {**said, "에서": "I-LOC"}) == [("Berlin에서", "LOC")]
+
     def test_is_whole_where_its_characters_are_bytes(self):
         text = "我住在 北京。"
         tokenizer = bytes_of("abc")

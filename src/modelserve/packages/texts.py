@@ -6,7 +6,7 @@ the model did not on every text that holds one of them: faults of the package, t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,7 +98,7 @@ def _check_ids(config: Config, tokenizer: Config) -> None:
     size = config.get("vocab_size")
     if type(size) is not int or size <= 0:
         return
-    for token in tokenizer.get("added_tokens") or ():
+    for token in _objects(tokenizer.get("added_tokens")):
         number = token.get("id")
         if type(number) is int and number >= size and not token.get("special"):
             raise InvalidPackage(
@@ -126,14 +126,29 @@ def _check_types(config: Config, tokenizer: Config, graph: Signature) -> None:
     size = config.get("type_vocab_size")
     if type(size) is not int or size <= 0 or all(spec.name != "token_type_ids" for spec in graph.inputs):
         return
-    post = tokenizer.get("post_processor") or {}
-    steps = [step for part in post.get("processors") or [post] for step in part.get("single") or ()]
-    highest = max((entry.get("type_id", 0) for step in steps for entry in step.values()), default=0)
+    highest = max(_types(tokenizer), default=0)
     if highest >= size:
         raise InvalidPackage(
             f"{CONFIG}: type_vocab_size: {size}, but the post_processor of tokenizer.json gives tokens the "
             f"type {highest}; types run from 0 to {size - 1}"
         )
+
+
+def _types(tokenizer: Config) -> Iterator[int]:
+    """Types that tokens of a lone text get."""
+    for post in _objects([tokenizer.get("post_processor")]):
+        for part in _objects(post.get("processors") or [post]):
+            for step in _objects(part.get("single")):
+                yield from (
+                    entry["type_id"]
+                    for entry in _objects([*step.values()])
+                    if type(entry.get("type_id")) is int
+                )
+
+
+def _objects(values: Any) -> list[dict[str, Any]]:
+    """The JSON objects in a list; what is no list has none."""
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 
 
 def _positions(config: Config) -> Bound | None:

@@ -31,6 +31,7 @@ _SPACELESS = (
     (0x16FE0, 0x1B2FF),  # Tangut, Khitan, kana, Nushu
     (0x20000, 0x3FFFF),  # Han
 )
+_HANGUL = ((0x1100, 0x11FF), (0x3130, 0x318F), (0xA960, 0xA97F), (0xAC00, 0xD7FF), (0xFFA0, 0xFFDC))
 _NAMED = {
     "\u2581": "s",  # the sign that SentencePiece puts for a space
     "\u200b": "s",  # the space of no width that parts words in Khmer and Thai
@@ -47,9 +48,9 @@ _SORTS = {"M": "m", "N": "d", "P": "p", "S": "p", "Z": "s"}
 
 
 class _Kinds(dict[int, str]):
-    """A letter for each code point, found when first asked for: w letter, d digit, c letter of a script
-    without spaces, m mark, f format, z joiner of emoji, r half of a flag, s space, p sign; the signs that can
-    stand inside of a word are - ' & . and the comma.
+    """A letter for each code point, found when first asked for: w letter, h letter of Korean, d digit, c
+    letter of a script without spaces, m mark, f format, z joiner of emoji, r half of a flag, s space, p sign;
+    the signs that can stand inside of a word are - ' & . and the comma.
     """
 
     def __missing__(self, point: int) -> str:
@@ -71,16 +72,23 @@ def _kind(point: int) -> str:
     sort = _SORTS.get(category[0], "w")
     ideographic = category == "Nl" and point > 0x3000  # the Han zero, 〇, counts as a number
     if sort == "w" or ideographic:
-        return "c" if any(first <= point <= last for first, last in _SPACELESS) else "w"
+        return _letter(point)
     return sort
+
+
+def _letter(point: int) -> str:
+    for kind, ranges in (("h", _HANGUL), ("c", _SPACELESS)):
+        if any(first <= point <= last for first, last in ranges):
+            return kind
+    return "w"
 
 
 _KINDS = _Kinds()
 _PIECES = re.compile(
     r"""
-      (?P<word>  (?:w\.){2,8}+(?![wd]) | [wd](?:[wdmfz]*[wdm])? )
+      (?P<word>  (?:w\.){2,8}+(?![wd]) | [wd](?:[wdmfz]*[wdm])? | h(?:[hdmfz]*[hdm])? )
     | (?P<run>   c[cmfz]* )
-    | (?P<joint> (?<=[wdm])[-'&](?=[wd]) | (?<=d)[.,](?=d) | (?:(?<=[^wdmfz]w)|(?<=\Aw))\.(?=w) )
+    | (?P<joint> (?<=[wdhm])[-'&](?=[wdh]) | (?<=d)[.,](?=d) | (?:(?<=[^wdmfz]w)|(?<=\Aw))\.(?=w) )
     | (?P<sign>  rr | p[mf]*(?:zp[mf]*)* | [-'&.,r] )
     """,
     re.VERBOSE,
@@ -91,7 +99,8 @@ class Joint(Enum):
     """How a word hangs on to the one before it.
 
     ``LOOSE``: by a sign, but it starts with a small letter, as no part of a name does (London-based,
-    Berlin's). ``FIRM``: by a sign, as parts of one name are (New-York, O'Neill, COVID-19).
+    Berlin's), or as a Korean ending of a name in another script. ``FIRM``: by a sign, as parts of one name
+    are (New-York, O'Neill, COVID-19).
     """
 
     NONE = "none"
@@ -107,16 +116,17 @@ Piece = tuple[str, int, int, Joint]
 
 def pieces(text: str) -> Iterator[Piece]:
     """The pieces of ``text`` in their order. White space, and signs inside of words, are in none."""
-    joint = -1  # where the last sign inside of a word stands
+    joint = word = -1  # where the last sign inside of a word stands, and where the last word ends
     for match in _PIECES.finditer(text.translate(_KINDS)):
         start, end = match.span()
-        kind = match.lastgroup
+        kind = match.lastgroup or ""
         if kind == "joint":
             joint = start
-        elif joint == start - 1 >= 0:
-            yield kind or "", start, end, _joint(text, joint, start, end)
+        elif kind == "word":
+            yield kind, start, end, _joint(text, joint, word, start, end)
+            word = end
         else:
-            yield kind or "", start, end, _NONE
+            yield kind, start, end, _NONE
 
 
 def is_spaceless(char: str) -> bool:
@@ -129,6 +139,10 @@ def is_mark(char: str) -> bool:
     return _KINDS[ord(char)] == "m"
 
 
-def _joint(text: str, joint: int, start: int, end: int) -> Joint:
+def _joint(text: str, joint: int, word: int, start: int, end: int) -> Joint:
+    if word == start:
+        return Joint.LOOSE
+    if joint != start - 1 or joint < 0:
+        return _NONE
     clitic = end - start == 1 and _KINDS[ord(text[joint])] == "'"  # BERLIN'S
     return Joint.LOOSE if clitic or text[start].islower() else Joint.FIRM

@@ -19,6 +19,7 @@ from modelserve.tasks.words import has_own_words
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
+MODEL_CONFIG = "config.json"
 
 Config = Mapping[str, Any]
 State = dict[str, Any]
@@ -66,24 +67,25 @@ def load_tokenizer(package: ModelPackage) -> Tokenization:
         raise InvalidPackage(f"{TOKENIZER}: the tokenizers library refuses it: {error}") from error
     if tokenizer.pre_tokenizer is None and has_own_words(tokenizer):
         raise InvalidPackage(f"{TOKENIZER}: has no pre_tokenizer, so words can't be told apart; export one")
-    config = _read(package, CONFIG)
-    _follow(tokenizer, config)
+    config, model = _read(package, CONFIG), _read(package, MODEL_CONFIG)
+    name = _class(config, CONFIG) or _class(model, MODEL_CONFIG)
+    _follow(tokenizer, config, name)
     _steady(tokenizer)
     names = config.get("model_input_names")
-    pad = _read(package, "config.json").get("pad_token_id")
+    pad = model.get("pad_token_id")
     return Tokenization(
         tokenizer, names is None or "token_type_ids" in names, pad if type(pad) is int and pad >= 0 else 0
     )
 
 
 def _read(package: ModelPackage, name: str) -> Config:
-    """A configuration; an empty one if there is no such file."""
+    """A configuration; an empty one if there is no such file in the package."""
     path = package.path / name
-    if not path.is_file():
+    if not path.is_file() or not path.resolve().is_relative_to(package.path.resolve()):
         return {}
     try:
         found = json.loads(path.read_text("utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidPackage(f"{name}: not usable JSON: {error}") from error
     if not isinstance(found, dict):
         raise InvalidPackage(f"{name}: holds a JSON {type(found).__name__}; an object {{...}} is wanted")
@@ -100,13 +102,18 @@ def _steady(tokenizer: Tokenizer) -> None:
         model.dropout = None
 
 
-def _follow(tokenizer: Tokenizer, config: Config) -> None:
+def _class(config: Config, file: str) -> str:
+    """The class of the tokenizer by this file; an empty text where it names none."""
     name = str(config.get("tokenizer_class") or "").removesuffix("Fast")
     if name in _OTHER_RULES:
         raise InvalidPackage(
-            f"{CONFIG}: tokenizer_class: {name!r} parts texts by code of its own, so {TOKENIZER} makes other "
+            f"{file}: tokenizer_class: {name!r} parts texts by code of its own, so {TOKENIZER} makes other "
             f"tokens; serve it as `task: tensor`, or in a package with code"
         )
+    return name
+
+
+def _follow(tokenizer: Tokenizer, config: Config, name: str) -> None:
     if _own_code(config):
         raise InvalidPackage(
             f"{CONFIG}: auto_map: {config['auto_map']!r} asks for code of its own, which is not run; save "
@@ -114,7 +121,7 @@ def _follow(tokenizer: Tokenizer, config: Config) -> None:
         )
     if name not in _GENERAL:
         _follow_bert(tokenizer, config)
-        _follow_prefix(tokenizer, config)
+        _follow_prefix(tokenizer, config, "first" if name == "DebertaV2Tokenizer" else "never")
         _check_made(tokenizer, config, name)
     _check_added(tokenizer, config)
     _check_ends(tokenizer, config)
@@ -132,22 +139,25 @@ def _follow_bert(tokenizer: Tokenizer, config: Config) -> None:
         tokenizer.normalizer = _part("normalizer", changed)
 
 
-def _follow_prefix(tokenizer: Tokenizer, config: Config) -> None:
-    """``add_prefix_space``: whether the first word gets a space before it, as all others have one."""
+def _follow_prefix(tokenizer: Tokenizer, config: Config, off: str) -> None:
+    """``add_prefix_space``: whether the first word gets a space before it, as all others have one.
+
+    ``off``: what SentencePiece does where it is false.
+    """
     if "add_prefix_space" not in config:
         return
     wanted = bool(_switch(config, "add_prefix_space"))
     splitter: Any = tokenizer.pre_tokenizer
     bytes_of = _changed(splitter, "ByteLevel", lambda part: {"add_prefix_space": wanted})
-    changed = bytes_of or _changed(splitter, "Metaspace", lambda part: _scheme(part, wanted))
+    changed = bytes_of or _changed(splitter, "Metaspace", lambda part: _scheme(part, wanted, off))
     if changed is not None:
         tokenizer.pre_tokenizer = _part("pre_tokenizer", changed)
 
 
-def _scheme(part: State, wanted: bool) -> State:
-    if wanted == (part.get("prepend_scheme") != "never"):
-        return {}
-    return {"prepend_scheme": "always" if wanted else "never"}
+def _scheme(part: State, wanted: bool, off: str) -> State:
+    if not wanted:
+        return {"prepend_scheme": off}
+    return {"prepend_scheme": "always"} if part.get("prepend_scheme") == "never" else {}
 
 
 def _switch(config: Config, key: str) -> bool | None:
@@ -203,7 +213,7 @@ def _check_added(tokenizer: Tokenizer, config: Config) -> None:
     for number, token in (added if isinstance(added, dict) else {}).items():
         content = token.get("content") if isinstance(token, dict) else token
         special = isinstance(token, dict) and token.get("special", False)
-        if not special and tokenizer.token_to_id(str(content)) != int(number):
+        if not special and str(tokenizer.token_to_id(str(content))) != number:
             raise InvalidPackage(
                 f"{CONFIG}: added_tokens_decoder: {number!r}: {content!r} is not that in {TOKENIZER}; save "
                 f"both with `save_pretrained`"
