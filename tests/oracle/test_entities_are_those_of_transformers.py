@@ -188,7 +188,7 @@ LONGEST = {
 
 
 def test_at_the_longest_text_too(pair):
-    longest = pair.task.longest()
+    longest = pair.task.of_length(pair.task.most)
     length = LONGEST.get(pair.name, texts.LIMIT)
     assert longest["input_ids"].shape == (1, length)
     assert pair.model.predict(longest)["logits"].shape == (1, length, len(texts.LABELS))
@@ -197,6 +197,9 @@ def test_at_the_longest_text_too(pair):
 @pytest.mark.parametrize("pair", sorted(set(NAMES) - {"deberta-v2"}), indirect=True)
 def test_and_no_longer_one_would_do(pair):
     """So the bound is the model's, and no token too low."""
-    longer = {name: np.insert(row, 1, row[0, 1], axis=1) for name, row in pair.task.longest().items()}
+    longer = {
+        name: np.insert(row, 1, row[0, 1], axis=1)
+        for name, row in pair.task.of_length(pair.task.most).items()
+    }
     with pytest.raises(ModelFailed):
         pair.model.predict(longer)

@@ -118,6 +118,7 @@ def test_a_model_with_fewer_positions_than_it_says_is_not_served(tmp_path: Path,
     assert server.process.wait(30) != 0
     said = server.log.read_text()
     assert "model.onnx: fails on 64 tokens, the most that config.json and modelserve.yaml let through" in said
+    assert "write limits.maxLength: 60 into modelserve.yaml" in said
 
 
 def test_a_model_with_fewer_positions_than_it_says_is_served_with_a_limit(tmp_path: Path, start: Any) -> None:

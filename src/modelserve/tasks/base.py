@@ -24,7 +24,10 @@ class Task(Protocol):
 
 @runtime_checkable
 class Bounded(Protocol):
-    """A task whose model may not take all that its package says it does."""
+    """A task whose model may not take items as long as its package says it does."""
 
-    def longest(self) -> Tensors:
-        """Tensors of the longest item that is let through, with a batch axis of 1."""
+    most: int
+    """The length of the longest item that is let through."""
+
+    def of_length(self, length: int) -> Tensors:
+        """Tensors of an item of about this length, with a batch axis of 1."""

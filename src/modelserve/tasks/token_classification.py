@@ -43,7 +43,7 @@ class TokenClassification:
         self._logits = package.signature.outputs[0].name
         self._labels = len(package.labels)
         self._tags = read_tags(package.labels)
-        self._max_tokens = package.limits.max_length
+        self.most = package.limits.max_length
         self._max_characters = package.limits.max_length * CHARACTERS_PER_TOKEN
 
     def prepare(self, item: str | bytes) -> tuple[Tensors, Reading]:
@@ -51,11 +51,11 @@ class TokenClassification:
         encoding = self._encode(item)
         return self._tensors(encoding.ids, encoding.type_ids), Reading(str(item), encoding)
 
-    def longest(self) -> Tensors:
-        """A text of as many tokens as are let through: the first token of a short one, again and again."""
+    def of_length(self, length: int) -> Tensors:
+        """A text of so many tokens: the first token of a short one, again and again."""
         encoding = self._tokenizer.encode(_ANY_TEXT)
         at = next((row for row, word in enumerate(encoding.word_ids) if word is not None), 0)
-        more = max(0, self._max_tokens - len(encoding))
+        more = max(0, length - len(encoding))
         return self._tensors(*(_repeated(row, at, more) for row in (encoding.ids, encoding.type_ids)))
 
     def _tensors(self, ids: list[int], types: list[int]) -> Tensors:
@@ -96,15 +96,15 @@ class TokenClassification:
         if len(item) > self._max_characters:
             raise InvalidInput(
                 f"the text has {len(item)} characters; at most {self._max_characters} are read "
-                f"for the {self._max_tokens} tokens that the model takes: split it"
+                f"for the {self.most} tokens that the model takes: split it"
             )
         try:
             encoding = self._tokenizer.encode(item)
         except (TypeError, UnicodeEncodeError) as error:  # which one depends on the library's version
             raise InvalidInput("the text holds half of a surrogate pair; send whole characters") from error
-        if not 0 < len(encoding) <= self._max_tokens:
+        if not 0 < len(encoding) <= self.most:
             raise InvalidInput(
-                f"the text has {len(encoding)} tokens; the model takes 1 to {self._max_tokens}: "
+                f"the text has {len(encoding)} tokens; the model takes 1 to {self.most}: "
                 f"{'split it' if len(encoding) else 'send some words'}"
             )
         return encoding
