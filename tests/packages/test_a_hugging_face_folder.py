@@ -164,9 +164,6 @@ class TestScores:
             folder
         )
 
-    def test_of_words_have_nothing_to_do_with_the_problem(self, text_folder):
-        assert open_package(text_folder({"problem_type": "regression"})).scores is Scores.SOFTMAX
-
 
 class TestPadding:
     def test_is_not_allowed_without_a_mask_to_hide_it(self, text_folder):

@@ -18,6 +18,7 @@ from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.domain.models import Task
 from modelserve.errors import InvalidPackage, ModelFailed, Unavailable
 from modelserve.serving.logs import EventLog
+from modelserve.serving.longest import try_longest
 from modelserve.serving.samples import made_up, reference_questions
 from modelserve.serving.served import Loaded
 from modelserve.serving.warmup import warm_up
@@ -151,3 +152,45 @@ async def test_inputs_are_made_up_for_every_type_and_shape(loaded: Loaded, monke
             "image": (1, 3, 224, 224), "ids": (1, 16), "words": (2, 3), "scalar": (),
         }  # fmt: skip
         assert tensors["ids"].dtype == np.int64
+
+
+class LongTask:
+    """Says that texts of so many letters are let through."""
+
+    def __init__(self, letters: int) -> None:
+        self.most = letters
+
+    def prepare(self, item: str | bytes) -> Any:
+        return {"x": np.zeros((1, len(item)), np.float32)}, item
+
+    def of_length(self, length: int) -> Any:
+        return {"x": np.full((1, length), 7, np.float32)}
+
+    def finish(self, outputs: Any, context: Any) -> Any:
+        raise NotImplementedError
+
+
+async def test_the_longest_text_is_tried(loaded: Loaded, log: EventLog) -> None:
+    warm_up(replace(loaded, task=LongTask(300)), 2, log, CostModel())
+    assert loaded.model.seen[-1] == 7  # type: ignore[attr-defined]
+
+
+async def test_the_longest_text_is_not_tried_where_it_takes_long(loaded: Loaded) -> None:
+    try_longest(replace(loaded, task=LongTask(3)), CostModel(fixed=10.0))
+    assert loaded.model.rows == []  # type: ignore[attr-defined]
+
+
+async def test_a_model_that_fails_on_the_longest_text_is_unfit(
+    loaded: Loaded, log: EventLog, monkeypatch: Any
+) -> None:
+    predict = loaded.model.predict
+
+    def fail(tensors: Any, outputs: Any = ()) -> Any:
+        if tensors["x"].shape[1] > 60:
+            raise ModelFailed("the model failed: idx=61 must be within the inclusive range [-61,60]")
+        return predict(tensors)
+
+    monkeypatch.setattr(loaded.model, "predict", fail)
+    warm_up(replace(loaded, task=LongTask(60)), 2, log, CostModel())
+    with pytest.raises(InvalidPackage, match=r"fails on 97 tokens.*idx=61.*write limits\.maxLength: 60 into"):
+        warm_up(replace(loaded, task=LongTask(97)), 2, log, CostModel())

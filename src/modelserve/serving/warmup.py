@@ -27,6 +27,7 @@ from modelserve.errors import (
 )
 from modelserve.runtimes.base import Streaming
 from modelserve.serving.logs import EventLog
+from modelserve.serving.longest import try_longest
 from modelserve.serving.permission import objections, refused, unknown
 from modelserve.serving.samples import is_exact, made_up, reference_rows
 from modelserve.serving.served import Loaded
@@ -44,26 +45,21 @@ def warm_up(loaded: Loaded, max_batch: int, log: EventLog, cost: CostModel) -> L
     """Run the model on batches of 1, 2, 4, ... ``max_batch`` rows, and find out whether requests may share a
     run: the model with what was found. ``cost`` learns how long the runs take.
 
-    Raises InvalidPackage if it fails on the package's own reference rows, or on made-up inputs of a signature
-    that leaves nothing open; else such a failure is a doubt that its owner is told of. Raises InvalidPackage
-    too if the owner says that requests may share runs, and they may not.
+    Raises InvalidPackage if it fails on the package's own reference rows, on the longest text that the
+    package says to take, or on made-up inputs of a signature that leaves nothing open; else such a failure is
+    a doubt that its owner is told of. Raises InvalidPackage too if the owner says that requests may share
+    runs, and they may not.
     """
     if not loaded.package.warm_up:
-        return _told(
-            log,
-            replace(
-                loaded,
-                sharing=unknown(
-                    loaded.package, loaded.model.signature, "it was not warmed up (warmUp: skip)"
-                ),
-            ),
-        )
+        return _told(log, _untried(loaded, "it was not warmed up (warmUp: skip)"))
     rows = _reference(loaded, max_batch)
     try:
         sharing = _Runs(loaded, cost, max_batch).go(rows)
     except ModelServeError as error:
         return _told(log, _doubtful(loaded, error, bool(rows)))
-    return _told(log, replace(loaded, sharing=sharing))
+    loaded = replace(loaded, sharing=sharing)
+    try_longest(loaded, cost)
+    return _told(log, loaded)
 
 
 def an_item(loaded: Loaded) -> Tensors:
@@ -106,9 +102,11 @@ def _doubtful(loaded: Loaded, error: ModelServeError, reference: bool) -> Loaded
             f"say `warmUp: skip` if it takes only inputs of a kind that no signature tells"
         ) from error
     doubt = f"the warm-up failed: {error.message}"
-    return replace(
-        loaded, doubts=(doubt,), sharing=unknown(loaded.package, loaded.model.signature, "the warm-up failed")
-    )
+    return replace(_untried(loaded, "the warm-up failed"), doubts=(doubt,))
+
+
+def _untried(loaded: Loaded, why: str) -> Loaded:
+    return replace(loaded, sharing=unknown(loaded.package, loaded.model.signature, why))
 
 
 def _unfit(error: ModelServeError) -> InvalidPackage:
