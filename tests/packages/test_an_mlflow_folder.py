@@ -63,7 +63,9 @@ def test_with_json_under_the_same_name_is_read_as_json(save, booster, tmp_path):
 
 def test_with_columns_takes_a_tensor_for_each(save, booster):
     inputs = open_package(save(booster, inputs=COLUMNS)).signature.inputs
-    assert inputs == tuple(TensorSpec(name, DataType.FP64, (-1,)) for name in ("age", "height", "weight"))
+    assert inputs == tuple(
+        TensorSpec(name, DataType.FP64, (-1,), nullable=True) for name in ("age", "height", "weight")
+    )
 
 
 def test_with_an_unnamed_tensor_calls_it_input(save, booster):
@@ -162,6 +164,97 @@ def test_with_a_damaged_mlmodel_is_refused(tmp_path, text, said):
     assert said in refusal(tmp_path)
 
 
+def column(name, kind="double", **more):
+    return {"type": kind, "name": name} | more
+
+
+OPTIONAL = [{"required": False}, {"optional": True}, {"optional": "True"}, {"required": "false"}]
+
+
+@pytest.mark.parametrize("flag", OPTIONAL, ids=str)
+def test_with_an_optional_column_lets_clients_leave_it_out(save, booster, flag):
+    """As in mlflow/mlflow#8438; whole numbers come as floats then, for NaN says that one is missing."""
+    told = [column("a", "float", **flag), column("b", "long", **flag), column("c", "boolean", **flag)]
+    inputs = open_package(save(booster, inputs=told)).signature.inputs
+    assert [(spec.datatype.value, spec.optional, spec.nullable) for spec in inputs] == [
+        ("FP32", True, True),
+        ("FP64", True, True),
+        ("FP64", True, True),
+    ]
+
+
+def test_with_a_required_column_lets_clients_leave_out_single_floats(save, booster):
+    told = [column("a", "float", required=True), column("b", "long"), column("c", "double", optional=False)]
+    inputs = open_package(save(booster, inputs=told)).signature.inputs
+    assert [(spec.datatype.value, spec.nullable) for spec in inputs] == [
+        ("FP32", True),
+        ("INT64", False),
+        ("FP64", True),
+    ]
+    assert not any(spec.optional for spec in inputs)
+
+
+def test_with_tensors_lets_clients_leave_out_nothing(save, booster):
+    (spec,) = open_package(save(booster, inputs=[TENSOR[0] | {"required": False}])).signature.inputs
+    assert (spec.nullable, spec.optional) == (False, False)
+
+
+def test_with_columns_of_a_frame_without_names_calls_them_by_their_numbers(save, booster):
+    inputs = open_package(save(booster, inputs=[column(0), column(1), column(2)])).signature.inputs
+    assert [spec.name for spec in inputs] == ["0", "1", "2"]
+
+
+def test_with_a_named_tensor_keeps_its_name(save, booster):
+    (spec,) = open_package(save(booster, inputs=[TENSOR[0] | {"name": "rows"}])).signature.inputs
+    assert spec == TensorSpec("rows", DataType.FP64, (-1, 3))
+
+
+def test_written_by_hand_may_list_its_columns_in_yaml(booster, tmp_path):
+    told = {"flavors": booster, "signature": {"inputs": COLUMNS, "outputs": None}}
+    (tmp_path / "MLmodel").write_text(yaml.safe_dump(told))
+    assert [spec.name for spec in open_package(tmp_path).signature.inputs] == ["age", "height", "weight"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ([column(n) for n in "abcd"], "signature.inputs: declares 4 columns, but model.xgb takes 3 features"),
+        (
+            [column("a"), column("b"), column("c", "string")],
+            "signature.inputs[2].datatype: BYTES declared for",
+        ),
+        ([column("a"), column("b"), column("a")], "signature.inputs: declares 'a' twice; keep one"),
+        ([column(0), column("0"), column("a")], "signature.inputs: declares '0' twice; keep one"),
+        (
+            [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 3, 1]}}],
+            "signature.inputs[0].shape: [-1, 3, 1] declared for 'input'; a column is [-1]",
+        ),
+    ],
+)
+def test_that_does_not_fit_its_file_is_refused_by_the_place_where_it_says_so(save, booster, columns, said):
+    """As in mlflow/mlflow#3362 and lightgbm-org/LightGBM#5244."""
+    message = refusal(save(booster, inputs=columns))
+    assert message.startswith(f"MLmodel: {said}")
+
+
+def test_of_pytorch_with_texts_is_refused_by_that_place(save, tmp_path):
+    import zipfile
+
+    (tmp_path / "data").mkdir()
+    with zipfile.ZipFile(tmp_path / "data" / "model.pt2", "w") as archive:
+        archive.writestr("model/data.pkl", b"")
+    message = refusal(save({"pytorch": {"model_data": "data"}}, inputs=[column("a"), column("b", "string")]))
+    assert message.startswith("MLmodel: signature.inputs[1].datatype: got BYTES")
+
+
+def test_declared_otherwise_is_refused_by_that_place(save, booster, tmp_path):
+    (tmp_path / "modelserve.yaml").write_text(
+        "signature: {inputs: [{name: x, datatype: FP32, shape: [-1, 4]}]}"
+    )
+    message = refusal(save(booster, inputs=COLUMNS))
+    assert message.startswith("modelserve.yaml: signature.inputs: declares 4 columns")
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -170,9 +263,17 @@ def test_with_a_damaged_mlmodel_is_refused(tmp_path, text, said):
         {"name": "x"},
         7,
         {"type": "object", "name": "x"},
+        {"type": "array", "items": {"type": "double"}, "name": "x"},
+        {"type": "double", "name": 1.5},
+        {"type": "double", "name": ["a", "b"]},
+        {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": []}},
+        {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": ["n", 3]}},
+        {"type": "tensor", "tensor-spec": {"dtype": "datetime64[ns]", "shape": [-1]}},
     ],
 )
 def test_with_a_signature_that_no_tensor_has_is_told_to_declare_one(save, booster, entry):
     message = refusal(save(booster, inputs=[entry]))
     assert "MLmodel: signature.inputs: can't be read" in message
     assert "declare the signature in modelserve.yaml" in message
+    assert "\n" not in message
+    assert "https:" not in message

@@ -129,7 +129,7 @@ def test_carry_raw_tensors_as_views_of_the_request() -> None:
         (request(), 'inputs: "FP32" missing; the model takes "FP32"'),
         (typed("other", [1], "fp32_contents", [1]), r'inputs\[0\].name: got "other"; the model takes "FP32"'),
         (typed("FP32", [-1], "fp32_contents", [1]), r"inputs\[0\].shape: got \[-1\]"),
-        (typed("FP32", [1, 1], "fp32_contents", [1]), r"inputs\[0\].shape: got \[1,1\]"),
+        (typed("FP32", [1, 2], "fp32_contents", [1, 2]), r"inputs\[0\].shape: got \[1,2\]"),
         (
             typed("FP32", [2], "fp64_contents", [1, 2]),
             r"inputs\[0\].contents.fp32_contents: got 0 elements; shape \[2\] holds 2",

@@ -40,6 +40,15 @@ SOME = Signature(
     (TensorSpec("FP32", DataType.FP32, (-1, 2)), TensorSpec("BYTES", DataType.BYTES, (-1, 2))), ()
 )
 LARGE = Signature((TensorSpec("FP32", DataType.FP32, (-1, -1)),), ())
+TABLE = Signature(
+    (
+        TensorSpec("age", DataType.FP64, (-1,), nullable=True),
+        TensorSpec("income", DataType.FP64, (-1,), nullable=True, optional=True),
+        TensorSpec("pair", DataType.FP32, (-1, 2), nullable=True, optional=True),
+    ),
+    (),
+)
+"""Columns of which values may be missing, or all."""
 LIMIT = 10_000
 LONGEST = 1000
 """Letters of an error's message."""
@@ -72,6 +81,25 @@ def _json(names: Sequence[DataType]) -> Input:
     return json.dumps(told).encode(), ""
 
 
+def _column(name: str, datatype: str, shape: list[int], **content: object) -> dict[str, object]:
+    return {"name": name, "datatype": datatype, "shape": shape, **content}
+
+
+def _table() -> Input:
+    """Columns as they are and as vectors, in a datatype of their own, with gaps."""
+    age = _column("age", "FP64", [2, 1], data=[1.5, None])
+    income = _column("income", "INT64", [2], data=[7, None])
+    pair = _column("pair", "FP32", [2, 2], data=[[1, None], [2, 3]])
+    return json.dumps({"inputs": [age, income, pair]}).encode(), ""
+
+
+def _table_in_bytes() -> Input:
+    age = _column("age", "FP64", [2, 1], parameters={"binary_data_size": 16})
+    income = _column("income", "INT64", [2], parameters={"binary_data_size": 16})
+    text = json.dumps({"inputs": [age, income]}).encode()
+    return text + np.array([1.5, np.nan]).tobytes() + np.array([7, 8]).tobytes(), str(len(text))
+
+
 def _large(element: float, rows: int = 1) -> Input:
     """A list that is read in one pass."""
     flat = [element] * 600
@@ -97,8 +125,14 @@ def _infer(signature: Signature) -> Callable[[bytes, str], None]:
     return read
 
 
-def _predict(body: bytes, _: str) -> None:
-    assert set(kserve_v1.decode_tensors(body, SOME).tensors or {}) == {"FP32", "BYTES"}
+def _predict(signature: Signature) -> Callable[[bytes, str], None]:
+    def read(body: bytes, _: str) -> None:
+        found = kserve_v1.decode_tensors(body, signature).tensors or {}
+        for spec in signature.inputs:
+            check_shape(found[spec.name].shape, spec, spec.name)
+            assert found[spec.name].dtype == spec.datatype.numpy
+
+    return read
 
 
 def _ask(task: Task) -> Callable[[bytes, str], None]:
@@ -128,9 +162,19 @@ TARGETS = (
     Target("json", _infer(SIGNATURE), [_json(list(DataType))]),
     Target("json, two inputs", _infer(SOME), [_json(_TWO)]),
     Target("json, a large list", _infer(LARGE), [_large(0.5), _large(7), _large(0.5, rows=2)]),
+    Target("json, a table", _infer(TABLE), [_table()]),
+    Target("binary, a table", _infer(TABLE), [_table_in_bytes()]),
+    Target(
+        "v1, a table",
+        _predict(TABLE),
+        [
+            (b'{"instances": [{"age": 1.5, "income": null}, {"age": 2, "pair": [1, 2.5]}]}', ""),
+            (b'{"inputs": {"age": [[1.5], [2]], "income": [true, null], "pair": [[1, null], [2, 3]]}}', ""),
+        ],
+    ),
     Target(
         "v1",
-        _predict,
+        _predict(SOME),
         [
             (b'{"instances": [{"FP32": [1, 2.5], "BYTES": ["a", {"b64": "/w=="}]}]}', ""),
             (b'{"inputs": {"FP32": [[1, 2.5]], "BYTES": [["a", {"b64": "/w=="}]]}}', ""),

@@ -74,6 +74,8 @@ class TensorSpec:
 
     ``shape`` has the batch axis first; ``-1`` marks an axis of any length. ``pad`` is the value with which
     axis 1 may be filled up so that items of different length share a batch, or None if it may not.
+
+    Where values may be missing, the datatype is a float: NaN stands for them.
     """
 
     name: str
@@ -83,6 +85,10 @@ class TensorSpec:
     first_axis: str | None = field(default=ROWS, compare=False)
     """What the model calls axis 0 where it may have any length: tensors that call it alike have as many rows.
     None where it has no name. Clients do not see it."""
+    nullable: bool = False
+    """Whether single values may be missing: null in JSON."""
+    optional: bool = False
+    """Whether a client may leave the whole input out; every axis but the first has a known length then."""
 
 
 @dataclass(frozen=True, slots=True)

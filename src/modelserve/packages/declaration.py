@@ -10,7 +10,7 @@
     warmUp: skip                      # no made-up input can be right: serve the model without a run before
     limits: {maxLength: 256, maxPixels: 4000000}
     signature:                        # checked against the graph; may state what the graph leaves open
-      inputs: [{name: x, datatype: FP32, shape: [-1, 4]}]
+      inputs: [{name: x, datatype: FP32, shape: [-1, 4]}]     # nullable: true, optional: true: see TensorSpec
       outputs: [{name: y, datatype: FP32, shape: [-1, 3]}]
     python: {class: "model:Model"}    # answers with code of its own; requirements: [scipy] must be installed
 """
@@ -21,13 +21,22 @@ import difflib
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from modelserve.domain.inference import DataType
+from modelserve.domain.inference import DataType, TensorSpec
 from modelserve.domain.models import Task
 from modelserve.errors import InvalidPackage
 from modelserve.packages.reading import inside, read_text
@@ -61,11 +70,46 @@ class DeclaredTensor(_Section):
     name: Annotated[str, Field(min_length=1)]
     datatype: DataType
     shape: Annotated[tuple[Axis, ...], Field(min_length=1)]
+    nullable: Annotated[bool, Strict()] = False
+    optional: Annotated[bool, Strict()] = False
+
+    @model_validator(mode="after")
+    def _holds_what_is_missing(self) -> Self:
+        if not (self.nullable or self.optional):
+            return self
+        if not self.datatype.startswith("FP"):
+            raise ValueError(
+                f"NaN stands for what is missing, and {self.datatype} has none; use FP32 or FP64"
+            )
+        if self.optional and -1 in self.shape[1:]:
+            raise ValueError("an optional input needs a known length for every axis but the first")
+        return self
+
+    def spec(self) -> TensorSpec:
+        """The tensor as a model's signature has it."""
+        nullable = self.nullable or self.optional
+        return TensorSpec(self.name, self.datatype, self.shape, nullable=nullable, optional=self.optional)
 
 
 class DeclaredSignature(_Section):
     inputs: tuple[DeclaredTensor, ...] = ()
     outputs: tuple[DeclaredTensor, ...] = ()
+
+    @field_validator("outputs")
+    @classmethod
+    def _are_always_there(cls, outputs: tuple[DeclaredTensor, ...]) -> tuple[DeclaredTensor, ...]:
+        strange = next((tensor for tensor in outputs if tensor.nullable or tensor.optional), None)
+        if strange is not None:
+            raise ValueError(f"{strange.name!r} is an output; nullable and optional are for inputs")
+        return outputs
+
+    def place(self, side: str, index: int | None = None) -> str:
+        """Where a side, or one tensor of it, stands: the file and the key, for an error."""
+        return f"{FILE_NAME}: {key_of(side, index)}"
+
+
+def key_of(side: str, index: int | None = None) -> str:
+    return f"signature.{side}" if index is None else f"signature.{side}[{index}]"
 
 
 class DeclaredPython(_Section):
@@ -157,7 +201,14 @@ def _explain(fault: Any) -> str:
         return f"{key}: unknown key; {_suggest(place)}"
     if fault["type"] == "missing":
         return f"{key}: is missing"
-    return f"{key}: {_shown(fault['input'])}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+    return f"{key}: {_shown(fault['input'])}: {said(fault)}"
+
+
+def said(fault: Any) -> str:
+    """What pydantic says of a fault, as the end of a sentence."""
+    message: str = fault["msg"]
+    ours = message.removeprefix("Value error, ")
+    return ours if ours != message else message[0].lower() + message[1:]
 
 
 def _suggest(place: Sequence[str | int]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ class _Found:
                 f"{FILE_NAME}: {key}.shape: {list(tensor.shape)} declared for {self.name!r}, "
                 f"but the graph has {list(self.shape)}"
             )
-        return TensorSpec(tensor.name, tensor.datatype, tensor.shape, first_axis=self.first_axis)
+        return replace(tensor.spec(), first_axis=self.first_axis)
 
 
 def _merge(

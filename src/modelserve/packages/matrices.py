@@ -6,45 +6,55 @@ from collections.abc import Sequence
 
 from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.errors import InvalidPackage
-from modelserve.packages.declaration import FILE_NAME, Declaration, DeclaredTensor
-from modelserve.packages.signatures import check_names, narrowed, without_inputs
+from modelserve.packages.declaration import Declaration, DeclaredSignature, DeclaredTensor
+from modelserve.packages.signatures import narrowed, specs, without_inputs
 
 INPUT = "input"
 
 
 def matrix_signature(
-    file: str, features: int, outputs: Sequence[TensorSpec], declaration: Declaration
+    file: str,
+    features: int,
+    outputs: Sequence[TensorSpec],
+    declaration: Declaration,
+    names: Sequence[str] = (),
 ) -> Signature:
     """One FP32 matrix ``[-1, features]`` called ``input``, unless the declaration says otherwise.
 
     It may give another name and datatype, or split the matrix into columns: several inputs of shape ``[-1]``
-    or ``[-1, n]``, side by side in their order. Raises InvalidPackage where their widths do not add up.
+    or ``[-1, n]``, side by side in their order. Columns that are called as the file calls its features
+    (``names``) are put in the file's order. Raises InvalidPackage where their widths do not add up.
     """
     inputs: tuple[TensorSpec, ...] = (TensorSpec(INPUT, DataType.FP32, (-1, features)),)
-    if tensors := declaration.signature.inputs:
-        check_names("inputs", tensors)
-        _check_widths(file, features, tensors)
-        inputs = tuple(TensorSpec(tensor.name, tensor.datatype, tensor.shape) for tensor in tensors)
+    if declaration.signature.inputs:
+        _check_widths(file, features, declaration.signature)
+        inputs = _in_order(specs(declaration.signature, "inputs"), names)
     sides = narrowed(file, Signature((), tuple(outputs)), without_inputs(declaration))
     return Signature(inputs, sides.outputs)
 
 
-def _check_widths(file: str, features: int, tensors: Sequence[DeclaredTensor]) -> None:
-    widths = [_width(index, tensor) for index, tensor in enumerate(tensors)]
-    if sum(widths) != features:
+def _in_order(columns: tuple[TensorSpec, ...], names: Sequence[str]) -> tuple[TensorSpec, ...]:
+    """A column is known by its name: the model would take it for another in another place."""
+    by_name = {column.name: column for column in columns}
+    same = len(columns) == len(names) and by_name.keys() == set(names)
+    return tuple(by_name[name] for name in names) if same else columns
+
+
+def _check_widths(file: str, features: int, declared: DeclaredSignature) -> None:
+    tensors = enumerate(declared.inputs)
+    widths = sum(_width(declared.place("inputs", index), tensor) for index, tensor in tensors)
+    if widths != features:
         raise InvalidPackage(
-            f"{FILE_NAME}: signature.inputs: declares {sum(widths)} columns, "
-            f"but {file} takes {features} features"
+            f"{declared.place('inputs')}: declares {widths} columns, but {file} takes {features} features"
         )
 
 
-def _width(index: int, tensor: DeclaredTensor) -> int:
-    key = f"{FILE_NAME}: signature.inputs[{index}]"
+def _width(place: str, tensor: DeclaredTensor) -> int:
     if tensor.datatype is DataType.BYTES:
-        raise InvalidPackage(f"{key}.datatype: BYTES declared for {tensor.name!r}; a matrix holds numbers")
+        raise InvalidPackage(f"{place}.datatype: BYTES declared for {tensor.name!r}; a matrix holds numbers")
     if len(tensor.shape) > 2 or tensor.shape[1:] == (-1,):
         raise InvalidPackage(
-            f"{key}.shape: {list(tensor.shape)} declared for {tensor.name!r}; a column is [-1], "
+            f"{place}.shape: {list(tensor.shape)} declared for {tensor.name!r}; a column is [-1], "
             f"a matrix of n columns [-1, n]"
         )
     return tensor.shape[1] if len(tensor.shape) == 2 else 1

@@ -34,20 +34,23 @@ class _Flavor:
     """Sides of the MLmodel's signature that count; the rest is told better by the file."""
     advice: str = ""
     """What to do about a file that is a pickle."""
+    missing: bool = False
+    """Whether its engine takes one matrix of floats, in which NaN says that a value is missing."""
 
 
 _SIDES = ("inputs", "outputs")
 _FLAVORS = {
     "onnx": _Flavor(BARE_ONNX, "data", ()),
-    "xgboost": _Flavor(XGBOOST, "data", ("inputs",)),
+    "xgboost": _Flavor(XGBOOST, "data", ("inputs",), missing=True),
     "lightgbm": _Flavor(
         LIGHTGBM,
         "data",
         ("inputs",),
         "log the booster itself: mlflow.lightgbm.log_model(model.booster_, ...)",
+        missing=True,
     ),
     "pytorch": _Flavor(TORCH, "model_data", _SIDES, "log an exported program, or torch.jit.script(model)"),
-    "sklearn": _Flavor(SKLEARN, "pickled_model", ("inputs",)),
+    "sklearn": _Flavor(SKLEARN, "pickled_model", ("inputs",), missing=True),
 }
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle")
 _INSIDE_PYTORCH = ("model.pt2", "model.pth", "model.pt")
@@ -69,7 +72,7 @@ class MLflow:
         check_tensors_only(path, task or declaration.task)
         flavor, file = _choose(path, mlmodel["flavors"], runtime)
         pickled = file.suffix in flavor.file.pickles
-        told = declared_in(mlmodel, _SIDES if pickled else flavor.sides)
+        told = declared_in(mlmodel, _SIDES if pickled else flavor.sides, flavor.missing)
         return flavor.file.package(path, file, told.under(declaration), layout=self.name)
 
 

@@ -7,16 +7,25 @@ and shapes; columns have datatypes of their own, and each becomes a tensor of on
 from __future__ import annotations
 
 import json
+import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from modelserve.domain.inference import DataType
 from modelserve.errors import InvalidPackage
-from modelserve.packages.declaration import Declaration, DeclaredSignature, DeclaredTensor
+from modelserve.packages.declaration import (
+    Declaration,
+    DeclaredSignature,
+    DeclaredTensor,
+    key_of,
+    said,
+)
 from modelserve.packages.reading import read_text
 
 MLMODEL = "MLmodel"
@@ -27,8 +36,6 @@ _TENSORS = {
     "float16": DataType.FP16,
     "float32": DataType.FP32,
     "float64": DataType.FP64,
-    "object": DataType.BYTES,
-    "str": DataType.BYTES,
 } | {
     f"{sign}int{bits}": DataType(f"{sign.upper()}INT{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
@@ -40,6 +47,7 @@ _COLUMNS = {
     "double": DataType.FP64,
     "string": DataType.BYTES,
 }
+_TEXTS = re.compile(r"object|(str|bytes)\d*")
 _UNNAMED = {"inputs": "input", "outputs": "output"}
 
 
@@ -55,6 +63,15 @@ def read_mlmodel(folder: Path) -> Mapping[str, Any]:
     return content
 
 
+class JoinedSignature(DeclaredSignature):
+    """Sides from modelserve.yaml, and from MLmodel those that it leaves open (``told``)."""
+
+    told: frozenset[str] = frozenset()
+
+    def place(self, side: str, index: int | None = None) -> str:
+        return f"{MLMODEL}: {key_of(side, index)}" if side in self.told else super().place(side, index)
+
+
 @dataclass(frozen=True)
 class Told:
     """What MLmodel says about tensors."""
@@ -65,38 +82,92 @@ class Told:
     def under(self, declaration: Declaration) -> Declaration:
         """The declaration with what it leaves open filled in."""
         given = declaration.signature
-        joined = DeclaredSignature(inputs=given.inputs or self.inputs, outputs=given.outputs or self.outputs)
-        return declaration.model_copy(update={"signature": joined})
+        sides = {side: getattr(given, side) or getattr(self, side) for side in _UNNAMED}
+        told = frozenset(side for side in _UNNAMED if not getattr(given, side))
+        return declaration.model_copy(update={"signature": JoinedSignature(**sides, told=told)})
 
 
-def declared_in(mlmodel: Mapping[str, Any], sides: Sequence[str]) -> Told:
-    """These sides of the signature. Raises InvalidPackage for types that no tensor has."""
+def declared_in(mlmodel: Mapping[str, Any], sides: Sequence[str], missing: bool = False) -> Told:
+    """These sides of the signature. ``missing`` tells whether the engine takes NaN for what a client leaves
+    out; else all columns are required. Raises InvalidPackage for types that no tensor has."""
     signature = mlmodel.get("signature")
     if not isinstance(signature, dict):
         return Told()
-    return Told(**{side: _side(side, signature.get(side)) for side in sides})
+    return Told(**{side: _side(side, signature.get(side), missing and side == "inputs") for side in sides})
 
 
-def _side(side: str, text: Any) -> tuple[DeclaredTensor, ...]:
-    if not text:
-        return ()
+def _side(side: str, told: Any, missing: bool) -> tuple[DeclaredTensor, ...]:
     try:
-        entries = json.loads(text)
-        return tuple(_tensor(side, index, entry, len(entries)) for index, entry in enumerate(entries))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        entries = _entries(told)
+        unnamed = _UNNAMED[side]
+        names = [unnamed] if len(entries) == 1 else [f"{unnamed}_{index}" for index in range(len(entries))]
+        return tuple(_tensor(entry, name, missing) for entry, name in zip(entries, names, strict=True))
+    except (ValueError, RecursionError) as error:
         raise InvalidPackage(
-            f"{MLMODEL}: signature.{side}: can't be read ({error}); declare the signature in modelserve.yaml"
+            f"{MLMODEL}: {key_of(side)}: can't be read ({error}); declare the signature in modelserve.yaml"
         ) from error
 
 
-def _tensor(side: str, index: int, entry: Mapping[str, Any], count: int) -> DeclaredTensor:
-    unnamed = _UNNAMED[side] if count == 1 else f"{_UNNAMED[side]}_{index}"
-    name, kind = entry.get("name") or unnamed, entry["type"]
-    if kind == "tensor":
-        spec = entry["tensor-spec"]
-        datatype, shape = _TENSORS.get(spec["dtype"]), tuple(spec["shape"])
-    else:
-        datatype, shape = _COLUMNS.get(kind), (-1,)
+def _entries(told: Any) -> list[Any]:
+    """As MLflow writes them, a text of JSON, or as YAML."""
+    entries = json.loads(told) if isinstance(told, str) and told else told
+    if not isinstance(entries, list | None):
+        raise ValueError(f"{reprlib.repr(entries)} is no list of columns or tensors")
+    return entries or []
+
+
+def _tensor(entry: Any, unnamed: str, missing: bool) -> DeclaredTensor:
+    if not isinstance(entry, dict) or "type" not in entry:
+        raise ValueError(f"{reprlib.repr(entry)} has no type")
+    name = _name(entry.get("name"), unnamed)
+    spec = _tensor_spec(entry) if entry["type"] == "tensor" else _column(entry, missing)
+    if spec is None:
+        raise ValueError(f"{name!r} is of type {_kind(entry)}, which no tensor has")
+    try:
+        return DeclaredTensor(name=name, **spec)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(map(str, fault["loc"]))
+        raise ValueError(f"{name!r}: {key}: {reprlib.repr(fault['input'])}: {said(fault)}") from error
+
+
+def _name(told: Any, unnamed: str) -> str:
+    """A column of a data frame without names is called by its number."""
+    if told is None or told == "":
+        return unnamed
+    if isinstance(told, bool) or not isinstance(told, str | int):
+        raise ValueError(f"the name {reprlib.repr(told)} is neither a text nor a whole number")
+    return str(told)
+
+
+def _tensor_spec(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    spec = entry.get("tensor-spec")
+    if not isinstance(spec, dict) or not isinstance(spec.get("shape"), list):
+        return None
+    kind = str(spec.get("dtype"))
+    datatype = DataType.BYTES if _TEXTS.fullmatch(kind) else _TENSORS.get(kind)
+    return None if datatype is None else {"datatype": datatype, "shape": tuple(spec["shape"])}
+
+
+def _column(entry: Mapping[str, Any], missing: bool) -> dict[str, Any] | None:
+    """Floats may be missing in any column, as for MLflow's own server; others where the column is optional,
+    and then they come as floats, too."""
+    datatype = _COLUMNS.get(str(entry["type"]))
     if datatype is None:
-        raise ValueError(f"{name!r} is a {kind}")
-    return DeclaredTensor(name=name, datatype=datatype, shape=shape)
+        return None
+    optional = missing and datatype is not DataType.BYTES and _is_optional(entry)
+    if optional and not datatype.startswith("FP"):
+        datatype = DataType.FP64
+    nullable = missing and datatype.startswith("FP")
+    return {"datatype": datatype, "shape": (-1,), "nullable": nullable, "optional": optional}
+
+
+def _is_optional(entry: Mapping[str, Any]) -> bool:
+    """``required: false``; ``optional: true`` before MLflow 2.10, which some wrote as a text."""
+    return str(entry.get("required", True)).lower() == "false" or str(entry.get("optional")).lower() == "true"
+
+
+def _kind(entry: Mapping[str, Any]) -> str:
+    spec = entry.get("tensor-spec")
+    dtype = f" {spec.get('dtype')}" if isinstance(spec, dict) else ""
+    return f"{reprlib.repr(entry['type'])}{dtype}"

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from modelserve.domain.inference import Signature, TensorSpec
+from modelserve.domain.inference import Signature
 from modelserve.domain.models import ModelPackage, PackageLimits, PythonCode, Runtime, Task
 from modelserve.errors import InvalidPackage
 from modelserve.packages.content import digest
 from modelserve.packages.declaration import (
     FILE_NAME,
     Declaration,
-    DeclaredTensor,
     read_declaration,
     reference_of,
 )
 from modelserve.packages.reading import inside
+from modelserve.packages.signatures import specs
 
 CODE = "model.py"
 _MODELS = (".onnx", ".pt2", ".pt", ".ts", ".torchscript", ".skops", ".ubj")
@@ -89,14 +89,10 @@ def _module(folder: Path, entry: str) -> Path:
 
 def _signature(declaration: Declaration) -> Signature:
     told = declaration.signature
-    for name, specs in (("inputs", told.inputs), ("outputs", told.outputs)):
-        if not specs:
+    for name, tensors in (("inputs", told.inputs), ("outputs", told.outputs)):
+        if not tensors:
             raise InvalidPackage(
                 f"{FILE_NAME}: signature.{name}: is missing: code does not tell what it takes and gives; "
                 f"write such as `{name}: [{{name: x, datatype: FP32, shape: [-1, 4]}}]`"
             )
-    return Signature(tuple(map(_spec, told.inputs)), tuple(map(_spec, told.outputs)))
-
-
-def _spec(told: DeclaredTensor) -> TensorSpec:
-    return TensorSpec(told.name, told.datatype, told.shape)
+    return Signature(specs(told, "inputs"), specs(told, "outputs"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Reference:
             layout=self.name,
             task=Task.TENSOR,
             model_file=path / FILE_NAME,
-            signature=Signature(_specs(content.inputs), _specs(content.outputs)),
+            signature=Signature(_specs("inputs", content.inputs), _specs("outputs", content.outputs)),
             deterministic=False,  # the model behind may change without a word
             runtime=Runtime.EXTERNAL,
             external=External(content.url, content.binary),
@@ -78,6 +79,10 @@ def _content(value: dict[str, Any]) -> _Content:
         raise InvalidPackage(f"{FILE_NAME}: {place}: {first['msg']}") from error
 
 
-def _specs(told: tuple[DeclaredTensor, ...]) -> tuple[TensorSpec, ...]:
+def _specs(side: str, told: tuple[DeclaredTensor, ...]) -> tuple[TensorSpec, ...]:
     """The protocol has no names for axes: whether the other server's first axis counts rows is not known."""
-    return tuple(TensorSpec(each.name, each.datatype, each.shape, first_axis=None) for each in told)
+    names = [tensor.name for tensor in told]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidPackage(f"{FILE_NAME}: {side}: has {twice!r} twice; keep one")
+    return tuple(replace(tensor.spec(), first_axis=None) for tensor in told)

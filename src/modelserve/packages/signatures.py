@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from modelserve.domain.inference import Signature, TensorSpec
 from modelserve.errors import InvalidPackage
-from modelserve.packages.declaration import FILE_NAME, Declaration, DeclaredTensor
+from modelserve.packages.declaration import FILE_NAME, Declaration, DeclaredSignature, DeclaredTensor
 
 
 def declared_signature(file: str, declaration: Declaration) -> Signature:
@@ -23,7 +23,7 @@ def declared_signature(file: str, declaration: Declaration) -> Signature:
                 f"{file}: does not tell its {side}; declare them in {FILE_NAME} beside it, such as "
                 f"`signature: {{{side}: [{{name: x, datatype: FP32, shape: [-1, 4]}}]}}`"
             )
-    return Signature(_specs("inputs", declared.inputs), _specs("outputs", declared.outputs))
+    return Signature(specs(declared, "inputs"), specs(declared, "outputs"))
 
 
 def narrowed(file: str, found: Signature, declaration: Declaration) -> Signature:
@@ -33,8 +33,8 @@ def narrowed(file: str, found: Signature, declaration: Declaration) -> Signature
     """
     declared = declaration.signature
     return Signature(
-        _narrow(file, "inputs", found.inputs, declared.inputs),
-        _narrow(file, "outputs", found.outputs, declared.outputs),
+        _narrow(file, "inputs", found.inputs, declared),
+        _narrow(file, "outputs", found.outputs, declared),
     )
 
 
@@ -44,41 +44,39 @@ def without_inputs(declaration: Declaration) -> Declaration:
     return declaration.model_copy(update={"signature": kept})
 
 
-def check_names(side: str, tensors: Sequence[DeclaredTensor]) -> None:
-    """Raise InvalidPackage where two declared tensors share a name."""
+def specs(declared: DeclaredSignature, side: str) -> tuple[TensorSpec, ...]:
+    """The declared tensors of a side. Raises InvalidPackage where two share a name."""
+    tensors: tuple[DeclaredTensor, ...] = getattr(declared, side)
     names = [tensor.name for tensor in tensors]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InvalidPackage(f"{FILE_NAME}: signature.{side}: declares {twice!r} twice; keep one")
-
-
-def _specs(side: str, tensors: Sequence[DeclaredTensor]) -> tuple[TensorSpec, ...]:
-    check_names(side, tensors)
-    return tuple(TensorSpec(tensor.name, tensor.datatype, tensor.shape) for tensor in tensors)
+        raise InvalidPackage(f"{declared.place(side)}: declares {twice!r} twice; keep one")
+    return tuple(tensor.spec() for tensor in tensors)
 
 
 def _narrow(
-    file: str, side: str, found: Sequence[TensorSpec], declared: Sequence[DeclaredTensor]
+    file: str, side: str, found: Sequence[TensorSpec], declared: DeclaredSignature
 ) -> tuple[TensorSpec, ...]:
-    if not declared:
+    tensors: tuple[DeclaredTensor, ...] = getattr(declared, side)
+    if not tensors:
         return tuple(found)
-    if len(declared) != len(found):
+    if len(tensors) != len(found):
         raise InvalidPackage(
-            f"{FILE_NAME}: signature.{side}: declares {len(declared)}, but {file} has {len(found)}: "
+            f"{declared.place(side)}: declares {len(tensors)}, but {file} has {len(found)}: "
             f"{', '.join(repr(spec.name) for spec in found)}"
         )
-    for index, (spec, tensor) in enumerate(zip(found, declared, strict=True)):
-        _check_fit(file, f"signature.{side}[{index}]", spec, tensor)
+    for index, (spec, tensor) in enumerate(zip(found, tensors, strict=True)):
+        _check_fit(file, declared.place(side, index), spec, tensor)
     return tuple(
         replace(spec, first_axis=known.first_axis)
-        for spec, known in zip(_specs(side, declared), found, strict=True)
+        for spec, known in zip(specs(declared, side), found, strict=True)
     )
 
 
-def _check_fit(file: str, key: str, spec: TensorSpec, tensor: DeclaredTensor) -> None:
+def _check_fit(file: str, place: str, spec: TensorSpec, tensor: DeclaredTensor) -> None:
     if tensor.datatype is not spec.datatype:
         raise InvalidPackage(
-            f"{FILE_NAME}: {key}.datatype: {tensor.datatype.value} declared for {tensor.name!r}, "
+            f"{place}.datatype: {tensor.datatype.value} declared for {tensor.name!r}, "
             f"but {file} has {spec.datatype.value}"
         )
     fits = len(tensor.shape) == len(spec.shape) and all(
@@ -86,6 +84,6 @@ def _check_fit(file: str, key: str, spec: TensorSpec, tensor: DeclaredTensor) ->
     )
     if not fits:
         raise InvalidPackage(
-            f"{FILE_NAME}: {key}.shape: {list(tensor.shape)} declared for {tensor.name!r}, "
+            f"{place}.shape: {list(tensor.shape)} declared for {tensor.name!r}, "
             f"but {file} has {list(spec.shape)}"
         )

@@ -18,7 +18,7 @@ from modelserve.domain.models import Runtime
 from modelserve.errors import InvalidPackage, Unavailable
 from modelserve.packages.declaration import FILE_NAME, Declaration
 from modelserve.packages.matrices import matrix_signature
-from modelserve.packages.signatures import declared_signature, narrowed, without_inputs
+from modelserve.packages.signatures import declared_signature, narrowed, specs, without_inputs
 from modelserve.packages.single_file import SingleFile
 
 LABEL, PROBABILITIES = "label", "probabilities"
@@ -43,10 +43,8 @@ def read_signature(path: Path, declaration: Declaration, alone: bool = False) ->
     tensors = declaration.signature.inputs
     if [tensor.datatype for tensor in tensors] == [DataType.BYTES]:
         outputs = _outputs(path.name, estimator, ["text"], declaration)
-        inputs = tuple(TensorSpec(tensor.name, tensor.datatype, tensor.shape) for tensor in tensors)
-        return replace(
-            narrowed(path.name, Signature((), outputs), without_inputs(declaration)), inputs=inputs
-        )
+        sides = narrowed(path.name, Signature((), outputs), without_inputs(declaration))
+        return replace(sides, inputs=specs(declaration.signature, "inputs"))
     features = getattr(estimator, "n_features_in_", None)
     if not isinstance(features, int):
         raise InvalidPackage(
@@ -55,7 +53,8 @@ def read_signature(path: Path, declaration: Declaration, alone: bool = False) ->
         )
     datatype = np.result_type(*(tensor.datatype.numpy for tensor in tensors), np.float32)
     outputs = _outputs(path.name, estimator, np.zeros((1, features), datatype), declaration)
-    return matrix_signature(path.name, features, outputs, declaration)
+    names = list(map(str, getattr(estimator, "feature_names_in_", ())))
+    return matrix_signature(path.name, features, outputs, declaration, names)
 
 
 SKLEARN = SingleFile(Runtime.SKLEARN, (SKOPS, *PICKLES), read_signature, pickles=PICKLES)

@@ -13,7 +13,7 @@ from modelserve._kit.torch_programs import UnfitArchive, Value
 from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.domain.models import Runtime
 from modelserve.errors import InvalidPackage
-from modelserve.packages.declaration import FILE_NAME, Declaration
+from modelserve.packages.declaration import Declaration
 from modelserve.packages.signatures import declared_signature, narrowed
 from modelserve.packages.single_file import SingleFile
 
@@ -72,5 +72,5 @@ def _check_numbers(declaration: Declaration) -> None:
     for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)):
         for index, tensor in enumerate(tensors):
             if tensor.datatype is DataType.BYTES:
-                key = f"{FILE_NAME}: signature.{side}[{index}].datatype"
+                key = f"{signature.place(side, index)}.datatype"
                 raise InvalidPackage(f"{key}: got BYTES; a PyTorch program works on numbers")

@@ -10,6 +10,7 @@ import math
 import struct
 from collections.abc import Sequence
 from itertools import chain
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,27 @@ def array(data: list[Any], datatype: DataType, place: str) -> Array:
     if kinds and not kinds <= _ALLOWED[datatype]:
         raise _wrong_type(flat, datatype, place)
     return _convert(flat, datatype, place).reshape(shape)
+
+
+def array_and_gaps(
+    data: list[Any], datatype: DataType, place: str, booleans: bool = False
+) -> tuple[Array, list[int]]:
+    """As :func:`array`, with null allowed: where it stands (in row-major order) is told beside the array.
+
+    ``booleans``: whether true and false, with nothing else, may stand for 1 and 0.
+    """
+    quick = regular.read(data, MAX_RANK)
+    if quick is not None and (cast := _cast(quick, datatype)) is not None:
+        return cast, []
+    flat, shape, kinds = _flatten(data, place)
+    gaps = [index for index, value in enumerate(flat) if value is None] if NoneType in kinds else []
+    told = kinds - {NoneType}
+    if booleans and told == {bool}:
+        datatype = DataType.BOOL
+    if not told <= _ALLOWED[datatype]:
+        raise _wrong_type(flat, datatype, place, NoneType)
+    filled = [0 if value is None else value for value in flat] if gaps else flat
+    return _convert(filled, datatype, place).reshape(shape), gaps
 
 
 def _cast(data: Array, datatype: DataType) -> Array | None:
@@ -83,14 +105,22 @@ def largest_body(signature: Signature, max_rows: int) -> int | None:
 
 def check_shape(shape: Sequence[int], spec: TensorSpec, place: str) -> None:
     """Raise InvalidInput unless ``shape`` fits the spec, where -1 fits any length of at least 1."""
+    if not fits(shape, spec):
+        raise misfit(shape, spec, place)
+
+
+def fits(shape: Sequence[int], spec: TensorSpec) -> bool:
+    """Whether -1, which stands for any length of at least 1, and equal lengths are all that there is."""
     if len(shape) != len(spec.shape):
-        raise _misfit(shape, spec, place)
+        return False
     for length, wanted in zip(shape, spec.shape, strict=True):
         if length < 1 or wanted not in (-1, length):
-            raise _misfit(shape, spec, place)
+            return False
+    return True
 
 
-def _misfit(shape: Sequence[int], spec: TensorSpec, place: str) -> InvalidInput:
+def misfit(shape: Sequence[int], spec: TensorSpec, place: str) -> InvalidInput:
+    """The error for a shape that does not fit."""
     wanted = f'the model takes {list(spec.shape)} for "{spec.name}"'
     return got(place, list(shape), f"{wanted}, where -1 is any length of at least 1")
 
@@ -125,8 +155,8 @@ _WANTED = {
 }
 
 
-def _wrong_type(flat: list[Any], datatype: DataType, place: str) -> InvalidInput:
-    allowed = _ALLOWED[datatype]
+def _wrong_type(flat: list[Any], datatype: DataType, place: str, *more: type) -> InvalidInput:
+    allowed = _ALLOWED[datatype] | {*more}
     index = next(i for i, value in enumerate(flat) if type(value) not in allowed)
     wanted = _WANTED.get(datatype) or f"whole numbers within {_range(datatype)}"
     return got(f"{place}: element {index}", flat[index], f"{datatype} takes {wanted}")

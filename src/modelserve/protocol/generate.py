@@ -15,7 +15,7 @@ import numpy as np
 
 from modelserve.domain.inference import Array, InferenceResponse, Signature, Tensors, TensorSpec
 from modelserve.errors import InvalidInput
-from modelserve.protocol import arrays, values
+from modelserve.protocol import arrays, inputs, values
 from modelserve.protocol.oip import InferCall, patience
 from modelserve.protocol.payload import Payload
 
@@ -35,9 +35,10 @@ def decode(body: bytes, signature: Signature) -> InferCall:
     for name in given:
         if name not in specs:
             raise values.got(name, given[name][1], f"the model takes {values.listing(specs)}")
-    if missing := [name for name in specs if name not in given]:
+    if missing := [spec.name for spec in specs.values() if spec.name not in given and not spec.optional]:
         raise InvalidInput(f"{missing[0]}: is missing; the model takes {values.listing(specs)}")
     tensors: Tensors = {name: _row(value, specs[name], place) for name, (place, value) in given.items()}
+    tensors |= {spec.name: inputs.missing(1, spec) for spec in specs.values() if spec.name not in given}
     limit = None if "timeout" in specs else patience(parameters)
     return InferCall(tensors, (), identity, patience=limit)
 
@@ -55,12 +56,13 @@ def _parameters(fields: dict[str, Any]) -> dict[str, Any]:
 def _row(value: object, spec: TensorSpec, place: str) -> Array:
     """The batch of one row; a single value stands for a row of one element."""
     single = not isinstance(value, list)
-    data = arrays.array(value if isinstance(value, list) else [value], spec.datatype, place)
+    if value is None and spec.optional:
+        return inputs.missing(1, spec)
+    data = inputs.array(value if isinstance(value, list) else [value], spec, place)
     if single:
         data = data.reshape([1] * len(spec.shape[1:]))
     data = data[np.newaxis]
-    arrays.check_shape(data.shape, spec, place)
-    return data
+    return data.reshape(inputs.fitted(data.shape, spec, place))
 
 
 def encode(response: InferenceResponse, call: InferCall) -> Payload:

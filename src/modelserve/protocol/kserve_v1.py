@@ -17,7 +17,7 @@ from typing import Any
 from modelserve.domain.inference import Array, DataType, InferenceResponse, Signature, Tensors, TensorSpec
 from modelserve.domain.models import Task
 from modelserve.errors import InvalidInput, ModelFailed, PayloadTooLarge
-from modelserve.protocol import arrays, values
+from modelserve.protocol import arrays, inputs, values
 from modelserve.protocol.payload import Payload
 from modelserve.protocol.tasks import answer_json
 
@@ -71,10 +71,17 @@ def _named(value: object, specs: Specs) -> bool:
 
 def _column(instances: list[Any], spec: TensorSpec, specs: Specs) -> Array:
     column = []
+    absent = _nulls(spec.shape[1:]) if spec.optional else None
     for index, instance in enumerate(instances):
         _check_names(instance, specs, f"{ROWS}[{index}]")
-        column.append(instance[spec.name])
+        value = instance.get(spec.name)
+        column.append(absent if value is None else value)
     return _tensor(column, spec, f"{ROWS}[*].{spec.name}")
+
+
+def _nulls(shape: tuple[int, ...]) -> Any:
+    """What stands in one row for an input that was left out."""
+    return [_nulls(shape[1:])] * shape[0] if shape else None
 
 
 def _from_columns(columns: Any, signature: Signature) -> Tensors:
@@ -82,22 +89,33 @@ def _from_columns(columns: Any, signature: Signature) -> Tensors:
     if len(specs) == 1 and not _named(columns, specs):
         return {specs[0].name: _tensor(columns, specs[0], COLUMNS)}
     _check_names(columns, specs, COLUMNS)
-    return {spec.name: _tensor(columns[spec.name], spec, f"{COLUMNS}.{spec.name}") for spec in specs}
+    given = [spec for spec in specs if columns.get(spec.name) is not None or not spec.optional]
+    found = {spec.name: _tensor(columns[spec.name], spec, f"{COLUMNS}.{spec.name}") for spec in given}
+    return inputs.whole(found, specs)
 
 
 def _check_names(value: object, specs: Specs, place: str) -> None:
+    """All names are known: one that is not is most likely a misspelt one, and a column that may be left out
+    would then be missing without a word."""
     if not isinstance(value, dict) or set(value) != {spec.name for spec in specs}:
-        known = values.listing(spec.name for spec in specs)
-        raise values.got(place, value, f"send an object with exactly {known}")
+        required = {spec.name for spec in specs if not spec.optional}
+        known = {spec.name for spec in specs}
+        if not isinstance(value, dict) or not required <= set(value) <= known:
+            raise values.got(place, value, f"send an object with exactly {_told(specs)}")
+
+
+def _told(specs: Specs) -> str:
+    optional = values.listing(spec.name for spec in specs if spec.optional)
+    required = values.listing(spec.name for spec in specs if not spec.optional)
+    return ", and perhaps ".join(filter(None, (required, optional)))
 
 
 def _tensor(rows: Any, spec: TensorSpec, place: str) -> Array:
     found = values.items(rows, place)
     if spec.datatype is DataType.BYTES:
         found = _decoded(found, place)
-    stacked = arrays.array(found, spec.datatype, place)
-    arrays.check_shape(stacked.shape, spec, place)
-    return stacked
+    stacked = inputs.array(found, spec, place)
+    return stacked.reshape(inputs.fitted(stacked.shape, spec, place))
 
 
 def _decoded(data: list[Any], place: str, depth: int = 1) -> list[Any]:

@@ -14,6 +14,7 @@ from modelserve.domain.inference import (
     EXTENSIONS,
     REPOSITORY_EXTENSION,
     Array,
+    DataType,
     InferenceResponse,
     Signature,
     Tensors,
@@ -21,7 +22,7 @@ from modelserve.domain.inference import (
 )
 from modelserve.domain.models import Runtime
 from modelserve.errors import InvalidInput
-from modelserve.protocol import arrays, binary, quick, values
+from modelserve.protocol import arrays, binary, inputs, quick, values
 from modelserve.protocol.binary import Buffer, Tail
 from modelserve.protocol.payload import Payload
 
@@ -90,8 +91,7 @@ def _inputs(entries: object, signature: Signature, tail: Tail | None) -> Tensors
         spec = _spec_of(entry, specs, found, place)
         found[spec.name] = _tensor(entry, spec, place, tail)
     if len(found) < len(specs):
-        missing = values.listing(name for name in specs if name not in found)
-        raise InvalidInput(f"inputs: {missing} missing; the model takes {values.listing(specs)}")
+        found = inputs.whole(found, signature.inputs)
     if tail is not None:
         tail.finish()
     return found
@@ -109,31 +109,31 @@ def _spec_of(entry: object, specs: Mapping[str, TensorSpec], found: Tensors, pla
 
 
 def _tensor(entry: dict[str, Any], spec: TensorSpec, place: str, tail: Tail | None) -> Array:
-    datatype, shape = entry.get("datatype"), entry.get("shape")
-    if datatype != spec.datatype:
-        raise values.got(f"{place}.datatype", datatype, f'the model takes {spec.datatype} for "{spec.name}"')
+    kind, shape = inputs.datatype(entry.get("datatype"), spec, f"{place}.datatype"), entry.get("shape")
     if not isinstance(shape, list) or any(type(length) is not int for length in shape):
         raise values.got(f"{place}.shape", shape, "send a list of whole numbers")
-    arrays.check_shape(shape, spec, f"{place}.shape")
+    fitted = inputs.fitted(shape, spec, f"{place}.shape")
     parameters = _parameters(entry, f"{place}.")
     if "binary_data_size" in parameters:
-        return _from_tail(entry, shape, spec, place, tail)
+        return inputs.given(_from_tail(entry, shape, kind, place, tail), kind, fitted, spec)
     data = entry.get("data")
     if not isinstance(data, list):
         wanted = "send the elements as a JSON list, or behind the JSON with parameters.binary_data_size"
         raise values.got(f"{place}.data", data, wanted)
-    return arrays.shaped(arrays.array(data, spec.datatype, f"{place}.data"), shape, f"{place}.data")
+    place = f"{place}.data"
+    found = arrays.shaped(inputs.array(data, spec, place, kind), shape, place)
+    return inputs.given(found, spec.datatype, fitted, spec)
 
 
 def _from_tail(
-    entry: dict[str, Any], shape: list[int], spec: TensorSpec, place: str, tail: Tail | None
+    entry: dict[str, Any], shape: list[int], kind: DataType, place: str, tail: Tail | None
 ) -> Array:
     size, where = entry["parameters"]["binary_data_size"], f"{place}.parameters.binary_data_size"
     if "data" in entry:
         raise values.got(where, size, f"send either this or {place}.data")
     if tail is None:
         raise values.got(where, size, f"send the header {binary.HEADER} with the JSON's length in bytes")
-    return binary.array(tail.take(size, where), spec.datatype, shape, where)
+    return binary.array(tail.take(size, where), kind, shape, where)
 
 
 def patience(parameters: Mapping[str, Any]) -> float | None:

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 from modelserve.domain.inference import Array, DataType, InferenceResponse, Signature, Tensors, TensorSpec
 from modelserve.domain.models import Runtime
 from modelserve.errors import InvalidInput
-from modelserve.protocol import arrays, binary, values
+from modelserve.protocol import arrays, binary, inputs, values
 from modelserve.protocol.messages import inference_pb2 as messages
 from modelserve.protocol.oip import PLATFORMS, TIMEOUT
 
@@ -58,16 +58,14 @@ def tensors(request: messages.ModelInferRequest, signature: Signature) -> Tensor
         place = f"inputs[{index}]"
         spec = _spec_of(tensor, specs, found, place)
         shape = list(tensor.shape)
-        arrays.check_shape(shape, spec, f"{place}.shape")
+        kind = inputs.datatype(tensor.datatype, spec, f"{place}.datatype")
+        fitted = inputs.fitted(shape, spec, f"{place}.shape")
         if contents:
-            content = memoryview(contents[index])
-            found[spec.name] = binary.array(content, spec.datatype, shape, f"raw_input_contents[{index}]")
+            data = binary.array(memoryview(contents[index]), kind, shape, f"raw_input_contents[{index}]")
         else:
-            found[spec.name] = _typed(tensor, spec.datatype, shape, place)
-    if len(found) < len(specs):
-        missing = values.listing(name for name in specs if name not in found)
-        raise InvalidInput(f"inputs: {missing} missing; the model takes {values.listing(specs)}")
-    return found
+            data = _typed(tensor, kind, shape, place)
+        found[spec.name] = inputs.given(data, kind, fitted, spec)
+    return inputs.whole(found, signature.inputs) if len(found) < len(specs) else found
 
 
 def _raw_contents(request: messages.ModelInferRequest) -> Sequence[bytes]:
@@ -84,9 +82,6 @@ def _spec_of(tensor: Input, specs: Mapping[str, TensorSpec], found: Tensors, pla
         raise values.got(f"{place}.name", tensor.name, f"the model takes {values.listing(specs)}")
     if tensor.name in found:
         raise values.got(f"{place}.name", tensor.name, "send each input once")
-    if tensor.datatype != spec.datatype:
-        wanted = f'the model takes {spec.datatype} for "{spec.name}"'
-        raise values.got(f"{place}.datatype", tensor.datatype, wanted)
     return spec
 
 

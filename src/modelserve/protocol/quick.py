@@ -42,12 +42,20 @@ def _tensor(entry: dict[str, Any], spec: TensorSpec) -> Array | None:
     if type(data) is not list or not 0 < len(data) <= SMALL or not _fits(shape, spec.shape, len(data)):
         return None
     array = _array(data, spec.datatype)
-    return None if array is None else array.reshape(shape)
+    return array if array is None or len(spec.shape) == 1 else array.reshape(shape)
 
 
 def _fits(shape: object, wanted: tuple[int, ...], size: int) -> bool:
-    if type(shape) is not list or len(shape) != len(wanted):
+    if type(shape) is not list:
         return False
+    if len(shape) != len(wanted):
+        return (
+            len(wanted) == 1
+            and len(shape) == 2
+            and shape[1] == 1
+            and type(shape[1]) is int
+            and _fits(shape[:1], wanted, size)
+        )
     elements = 1
     for length, axis in zip(shape, wanted, strict=True):
         if type(length) is not int or length < 1 or (axis != length and axis != -1):

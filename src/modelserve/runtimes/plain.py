@@ -42,6 +42,7 @@ class PlainModel:
         except ModelServeError:
             raise
         except Exception as error:  # an engine may raise anything
+            _check_finite(tensors, self._said(error))
             raise ModelFailed(f"the model failed: {self._said(error)}") from error
         if len(arrays) != len(specs):
             raise ModelFailed(f"the model gave {len(arrays)} tensors; its signature has {len(specs)} outputs")
@@ -51,6 +52,22 @@ class PlainModel:
     def close(self) -> None:
         """Let go of the model once the runs in progress are done; later calls raise ModelFailed."""
         self._run = None
+
+
+def _check_finite(tensors: Tensors, said: str) -> None:
+    """Raise InvalidInput where a model failed on what many models do not take: NaN (a missing value),
+    infinity, and numbers that are infinity to an engine that works with FP32."""
+    for name, data in tensors.items():
+        if data.dtype.kind != "f":
+            continue
+        with np.errstate(over="ignore"):
+            strange = np.argwhere(~np.isfinite(data.astype(np.float32)))
+        if len(strange):
+            value, row = data[tuple(strange[0])], strange[0][0]
+            shown = "NaN" if np.isnan(value) else f"{value:g}"
+            raise InvalidInput(
+                f"input {name!r}: row {row} holds {shown}; this model does not take it: {said}"
+            )
 
 
 def _held(spec: TensorSpec, array: Array | None) -> Array:
