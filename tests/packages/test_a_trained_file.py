@@ -134,6 +134,28 @@ class TestOfXgboost:
         assert message.startswith("model.json: is no whole XGBoost model (")
         assert said in message
 
+    @pytest.mark.parametrize("mark", [b"binf", b""])
+    def test_in_the_old_binary_format_is_refused_with_a_way_out(self, tmp_path, mark):
+        objective = b"reg:squarederror"
+        head = mark + bytes(136) + len(objective).to_bytes(8, "little") + objective
+        (tmp_path / "model.ubj").write_bytes(head + bytes(500))
+        message = refusal(tmp_path)
+        assert message.startswith("model.ubj: is in XGBoost's old binary format, which is no longer read")
+        assert message.endswith("save it as .ubj or .json")
+
+    @pytest.mark.parametrize("name", ["model.bst", "model.model"])
+    def test_under_another_name_is_told_how_to_be_called(self, tmp_path, name):
+        save_booster(tmp_path, "model.ubj").save_model(tmp_path / name)
+        assert "call it .ubj or .json, after its format" in refusal(tmp_path / name)
+
+    def test_that_is_named_otherwise_than_its_columns_are_keeps_the_order_of_the_file(self, tmp_path):
+        data = xgboost.DMatrix(ROWS, CLASSES, feature_names=["a", "b", "c"])
+        xgboost.train({"nthread": 1}, data, 2).save_model(tmp_path / "model.ubj")
+        column = "{{name: {}, datatype: FP32, shape: [-1]}}"
+        for told, order in (("cab", "abc"), ("xyz", "xyz"), ("abz", "abz")):
+            declare(tmp_path, f"signature: {{inputs: [{', '.join(map(column.format, told))}]}}")
+            assert "".join(spec.name for spec in open_package(tmp_path).signature.inputs) == order
+
 
 class TestOfLightgbm:
     def test_in_a_folder_is_told_from_notes(self, tmp_path):
@@ -156,6 +178,15 @@ class TestOfLightgbm:
             ("split_gain=", "split_gain:", "stands where a field should"),
             ("internal_count=", "internal_value=", "'internal_value' stands where a field should"),
             ("[num_class: ", "[num_class= ", "stands where a parameter should"),
+            ("Column_0=", "Column_0:", "stands where a feature's importance should"),
+            ("\npandas_categorical:null\n", "\npandas_categorical:nul\n", "its categories end too early"),
+            ("\npandas_categorical:null\n", "\nsomething=else\n", "'something=else' follows its trees"),
+            (
+                "end of parameters\n\npandas_categorical:null\n",
+                "end of parameters",
+                "its last line has no end",
+            ),
+            ("\nend of parameters\n\npandas_categorical:null\n", "\n", "its parameters have no end"),
             ("[max_bin: ", "[max\0bin: ", "it holds control characters"),
             ("\nend of parameters\n", "\nend\n", "its parameters have no end"),
         ],
@@ -166,8 +197,19 @@ class TestOfLightgbm:
         told = {"verbose": -1, "num_threads": 1, "objective": "binary", "min_data_in_leaf": 2}
         lightgbm.train(told, lightgbm.Dataset(ROWS, CLASSES), 2).save_model(tmp_path / "model.txt")
         text = (tmp_path / "model.txt").read_text()
-        (tmp_path / "model.txt").write_text(text.replace(old, new, 1))
+        assert old in text
+        place = text.index(old, text.index("end of trees") if "Column_0=" in old else 0)
+        (tmp_path / "model.txt").write_text(text[:place] + text[place:].replace(old, new, 1))
         assert said in refusal(tmp_path)
+
+    def test_with_the_line_ends_of_windows_is_refused_with_a_way_out(self, tmp_path):
+        import lightgbm
+
+        told = {"verbose": -1, "num_threads": 1, "objective": "binary", "min_data_in_leaf": 2}
+        lightgbm.train(told, lightgbm.Dataset(ROWS, CLASSES), 2).save_model(tmp_path / "model.txt")
+        content = (tmp_path / "model.txt").read_bytes()
+        (tmp_path / "model.txt").write_bytes(content.replace(b"\n", b"\r\n"))
+        assert "its lines end as those of Windows" in refusal(tmp_path)
 
 
 class TestOfScikitLearn:
@@ -265,6 +307,18 @@ class TestDeclaration:
         )
         assert [(spec.name, spec.shape) for spec in found] == [("age", (-1,)), ("rest", (-1, 2))]
 
+    def test_may_say_that_values_are_missing(self, declared):
+        found = declared(
+            "{name: a, datatype: FP64, shape: [-1], optional: true}, "
+            "{name: b, datatype: FP32, shape: [-1, 2], nullable: true}"
+        )
+        assert [(spec.nullable, spec.optional) for spec in found] == [(True, True), (True, False)]
+
+    def test_of_outputs_can_not_say_that_they_are_missing(self, tmp_path):
+        save_booster(tmp_path, "model.ubj")
+        declare(tmp_path, "signature: {outputs: [{name: y, datatype: FP32, shape: [-1], optional: true}]}")
+        assert "'y' is an output; nullable and optional are for inputs" in refusal(tmp_path)
+
     @pytest.mark.parametrize(
         ("inputs", "said"),
         [
@@ -274,6 +328,26 @@ class TestDeclaration:
             ),
             ("{name: x, datatype: BYTES, shape: [-1, 3]}", "BYTES declared for 'x'; a matrix holds numbers"),
             ("{name: x, datatype: FP32, shape: [-1, -1]}", "[-1, -1] declared for 'x'; a column is [-1]"),
+            (
+                "{name: x, datatype: FP32, shape: [-1, 2]}, {name: x, datatype: FP32, shape: [-1]}",
+                "modelserve.yaml: signature.inputs: declares 'x' twice; keep one",
+            ),
+            (
+                "{name: x, datatype: INT64, shape: [-1, 3], nullable: true}",
+                "modelserve.yaml: signature.inputs[0]: {'datatype': 'INT64', 'name': 'x'",
+            ),
+            (
+                "{name: x, datatype: INT64, shape: [-1, 3], optional: true}",
+                "NaN stands for what is missing, and INT64 has none; use FP32 or FP64",
+            ),
+            (
+                "{name: x, datatype: FP32, shape: [-1, -1], optional: true}",
+                "an optional input needs a known length for every axis but the first",
+            ),
+            (
+                "{name: x, datatype: FP32, shape: [-1, 3], optional: 1}",
+                "signature.inputs[0].optional: 1: input should be a valid boolean",
+            ),
         ],
     )
     def test_must_fit_the_model(self, declared, inputs, said):

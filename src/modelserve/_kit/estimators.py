@@ -8,6 +8,7 @@ Pickle and joblib files run what they say when they are read: whoever calls :fun
 from __future__ import annotations
 
 import json
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -20,7 +21,12 @@ _KNOWN = frozenset(
         # Checked once they are built: skops does not know them because they may point anywhere.
         "sklearn.tree._tree.Tree",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        # What an imputer was fitted on: skops makes it by reading an array without elements.
+        "numpy.dtype",
         # Plain Python, held by estimators that skops knows.
+        "sklearn.feature_selection._univariate_selection.chi2",
+        "sklearn.feature_selection._univariate_selection.f_classif",
+        "sklearn.feature_selection._univariate_selection.f_regression",
         "sklearn._loss.loss.HalfTweedieLossIdentity",
         "sklearn.calibration._CalibratedClassifier",
         "sklearn.calibration._SigmoidCalibration",
@@ -28,6 +34,10 @@ _KNOWN = frozenset(
         "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     }
 )
+
+
+_NAMELESS = "X does not have valid feature names"
+"""Said at every call of an estimator that was fitted on a data frame; a signature sees to the order here."""
 
 
 class UnfitEstimator(ValueError):
@@ -48,6 +58,7 @@ def load_skops(path: Path) -> Any:
                 f"holds types that are not known to be safe, and so are not built: {', '.join(unknown)}; "
                 f"save a model without them, or convert it to ONNX with skl2onnx"
             )
+        warnings.filterwarnings("ignore", _NAMELESS, UserWarning)
         estimator = skops.io.load(path, trusted=named)
         check_trees(estimator)
         return estimator
@@ -69,6 +80,7 @@ def load_pickle(path: Path) -> Any:
     """The estimator of a file that is trusted to run code. Raises UnfitEstimator, ModuleNotFoundError."""
     import joblib
 
+    warnings.filterwarnings("ignore", _NAMELESS, UserWarning)
     try:
         return joblib.load(path)
     except ModuleNotFoundError as error:

@@ -14,17 +14,15 @@ from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.domain.models import Runtime
 from modelserve.errors import InvalidPackage
 from modelserve.packages.declaration import Declaration
+from modelserve.packages.lightgbm_rest import check_rest, end_of_trees
 from modelserve.packages.matrices import matrix_signature
 from modelserve.packages.reading import read_text
 from modelserve.packages.single_file import SingleFile, head_of
 
 OUTPUT = "prediction"
 
-_END_OF_TREES = "\nend of trees\n"
 _FIELD = re.compile(r"[A-Za-z_]\w*")
-_PARAMETER = re.compile(r"\[\w+: .*\]")
 _PLAIN = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]*")
-_LAST_LINE = re.compile(r"\npandas_categorical:[^\n]*\n+$")
 
 
 def _looks_right(path: Path) -> bool:
@@ -47,7 +45,9 @@ def read_signature(path: Path, declaration: Declaration, alone: bool = False) ->
         ) from error
     shape = (-1,) if columns == 1 else (-1, columns)
     outputs = [TensorSpec(OUTPUT, DataType.FP64, shape)]
-    return matrix_signature(path.name, features, outputs, declaration)
+    return matrix_signature(
+        path.name, features, outputs, declaration, header.get("feature_names", "").split()
+    )
 
 
 LIGHTGBM = SingleFile(Runtime.LIGHTGBM, (".txt",), read_signature, _looks_right)
@@ -55,35 +55,26 @@ LIGHTGBM = SingleFile(Runtime.LIGHTGBM, (".txt",), read_signature, _looks_right)
 
 
 def _check_whole(text: str) -> Mapping[str, str]:
-    """The lines before the first tree. Raises ValueError unless the file begins and ends as it should."""
+    """The lines before the first tree. Raises ValueError unless the file begins as it should."""
+    if text.startswith("tree\r\n"):
+        raise ValueError(
+            "its lines end as those of Windows, which LightGBM stumbles over; `dos2unix` mends that"
+        )
     if not text.startswith("tree\n"):
         raise ValueError("its first line is not 'tree'")
-    if _END_OF_TREES not in text or _LAST_LINE.search(text) is None:
-        raise ValueError("it ends too early")
     if _PLAIN.fullmatch(text) is None:
         raise ValueError("it holds control characters")
-    _check_parameters(text)
     return _fields(text.partition("\n\n")[0])
 
 
-def _check_parameters(text: str) -> None:
-    """The lines after the trees that tell how it was trained."""
-    _, begun, rest = text.partition("\nparameters:\n")
-    lines, ended, _ = rest.partition("\nend of parameters\n")
-    if bool(begun) != bool(ended):
-        raise ValueError("its parameters have no end")
-    strange = next((line for line in lines.split("\n") if line and not _PARAMETER.fullmatch(line)), None)
-    if begun and strange is not None:
-        raise ValueError(f"{strange[:40]!r} stands where a parameter should")
-
-
 def _trees(text: str, header: Mapping[str, str]) -> list[Mapping[str, str]]:
-    """The trees, each in as many bytes as the header says."""
+    """The trees, each in as many bytes as the header says, and after them what ends a whole file."""
     sizes = [int(size) for size in header["tree_sizes"].split()]
-    place = text.find("Tree=0\n")
-    body = text[place : text.index(_END_OF_TREES) + 1] if place >= 0 else ""
+    first, end = text.find("Tree=0\n"), end_of_trees(text)
+    body = text[first:end] if first >= 0 else ""
     if len(body) != sum(sizes) or min(sizes, default=0) < 0:
         raise ValueError(f"its trees have {len(body)} bytes, not {sum(sizes)}")
+    check_rest(text[end:])
     found: list[Mapping[str, str]] = []
     place = 0
     for index, size in enumerate(sizes):

@@ -26,6 +26,7 @@ FILES: tuple[SingleFile, ...] = (BARE_ONNX, TORCH, SKLEARN, XGBOOST, LIGHTGBM)
 
 _SUFFIXES = [suffix for layout in FILES for suffix in layout.suffixes if suffix not in layout.pickles]
 _WEIGHTS = "weights alone are no model; export it with `optimum-cli export onnx --model MODEL FOLDER`"
+_RENAMED = "an XGBoost model is told by its name: call it .ubj or .json, after its format"
 _ELSEWHERE = {
     ".pth": "a .pth file is a checkpoint; save the program with torch.export.save() or torch.jit.save()",
     ".bin": _WEIGHTS,
@@ -33,6 +34,8 @@ _ELSEWHERE = {
     ".h5": "Keras models are not run; convert it with tf2onnx",
     ".keras": "Keras models are not run; convert it with `model.export(..., format='onnx')`",
     ".pb": "TensorFlow models are not run; convert it with tf2onnx",
+    ".model": _RENAMED,
+    ".bst": _RENAMED,
     ".cbm": "CatBoost models are not run as they are; save it with `model.save_model(..., format='onnx')`",
 }
 

@@ -25,6 +25,9 @@ from modelserve.packages.single_file import SingleFile, head_of
 OUTPUT = "prediction"
 
 _LEARNER = re.compile(rb'\s*\{\s*"(learner|version)"\s*:')
+_JSON = re.compile(rb'\s*\{\s*"')
+_OLD_BINARY = re.compile(rb"binf|.{136}[\x04-\x20]\0{7}[a-z]+:[a-z]+", re.DOTALL)
+"""The binary format up to XGBoost 3.0: a mark, or 136 bytes of parameters and then the objective."""
 _BOOSTERS = ("gbtree", "dart", "gblinear")
 
 
@@ -48,7 +51,7 @@ def read_signature(path: Path, declaration: Declaration, alone: bool = False) ->
         ) from error
     shape = (-1,) if columns == 1 else (-1, columns)
     outputs = [TensorSpec(OUTPUT, DataType.FP32, shape)]
-    return matrix_signature(path.name, features, outputs, declaration)
+    return matrix_signature(path.name, features, outputs, declaration, _names(learner))
 
 
 XGBOOST = SingleFile(Runtime.XGBOOST, (".ubj", ".json"), read_signature, _looks_right)
@@ -57,16 +60,27 @@ XGBOOST = SingleFile(Runtime.XGBOOST, (".ubj", ".json"), read_signature, _looks_
 
 def _is_json(path: Path) -> bool:
     """By its suffix, else (MLflow writes model.xgb) by its first bytes: UBJSON quotes nothing."""
-    return path.suffix == ".json" or head_of(path).lstrip()[:2] == b'{"'
+    return path.suffix == ".json" or _JSON.match(head_of(path)) is not None
 
 
 def _read_ubjson(path: Path) -> Any:
+    if _OLD_BINARY.match(head_of(path)):
+        raise InvalidPackage(
+            f"{path.name}: is in XGBoost's old binary format, which is no longer read; load it with the "
+            f"XGBoost that wrote it and save it as .ubj or .json"
+        )
     try:
         return ubjson.loads(path.read_bytes())
     except ubjson.NotUbjson as error:
         raise InvalidPackage(
             f"{path.name}: is not UBJSON, or is truncated ({error}); save it again with `model.save_model()`"
         ) from error
+
+
+def _names(learner: Mapping[str, Any]) -> list[str]:
+    """What the training data called the features, where the file tells; files before XGBoost 1.4 do not."""
+    names = learner.get("feature_names")
+    return list(map(str, names)) if isinstance(names, list) else []
 
 
 def _columns(learner: Mapping[str, Any]) -> int:

@@ -30,11 +30,10 @@ class XgboostRuntime:
         try:
             booster.load_model(bytearray(package.model_file.read_bytes()))  # the format by content, not name
             booster.set_param({"nthread": 1, "device": "cpu"})
-            kind = _kind(booster)
+            predict = _linear(booster) if _kind(booster) == "gblinear" else _trees(booster)
         except Exception as error:  # the engine raises its own and whatever its reader meets
             raise InvalidPackage(f"{package.model_file.name}: XGBoost refuses it: {_said(error)}") from error
         rows = matrix(package.signature)
-        predict = _linear(booster) if kind == "gblinear" else _trees(booster)
 
         def run(tensors: Tensors, wanted: Sequence[str]) -> list[Array | None]:
             return [predict(rows(tensors))]
@@ -49,20 +48,27 @@ def _kind(booster: Any) -> str:
 
 
 def _trees(booster: Any) -> Any:
-    """Up to the best round, where training stopped early, as the training library's own ``predict`` does."""
+    """Up to the best round, where training stopped early, as the training library's own ``predict`` does.
+
+    A booster that was cut down after its training may tell of a best round that it no longer has.
+    """
     best = booster.attr("best_iteration")
-    rounds = (0, int(best) + 1) if best is not None else (0, 0)
+    there = best is not None and int(best) < booster.num_boosted_rounds()
+    rounds = (0, int(best) + 1) if there else (0, 0)
     return lambda rows: booster.inplace_predict(rows, iteration_range=rounds)
 
 
 def _linear(booster: Any) -> Any:
-    """A linear booster has no in-place prediction, and no promise for several threads."""
+    """A linear booster has no in-place prediction, and no promise for several threads.
+
+    Columns have no names here, so the booster's own are not compared: the signature has put them in order.
+    """
     one_at_a_time = threading.Lock()
 
     def predict(rows: Array) -> Array:
         data = xgboost.DMatrix(rows, nthread=1)
         with one_at_a_time:
-            answer: Array = booster.predict(data)
+            answer: Array = booster.predict(data, validate_features=False)
             return answer
 
     return predict
