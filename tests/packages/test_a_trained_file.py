@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 import zipfile
 
@@ -201,6 +202,43 @@ class TestOfLightgbm:
         place = text.index(old, text.index("end of trees") if "Column_0=" in old else 0)
         (tmp_path / "model.txt").write_text(text[:place] + text[place:].replace(old, new, 1))
         assert said in refusal(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("field", "new", "said"),
+        [
+            ("num_cat", "2", "splits on categories that are not there|sets of categories that are not there"),
+            ("num_cat", "0", "splits on categories that are not there"),
+            ("cat_boundaries", "0 9", "has sets of categories that are not there"),
+            ("cat_boundaries", "0 -1", "has sets of categories that are not there"),
+            ("cat_threshold", "", "has sets of categories that are not there"),
+            ("num_features", "99", "num_features has not"),
+            ("leaf_features", "99", "leaf_features has not"),
+            ("leaf_coeff", "1", "leaf_coeff has not"),
+            ("leaf_const", "1", "leaf_const has not"),
+        ],
+    )
+    def test_whose_categories_or_sums_are_not_there_is_refused(self, tmp_path, field, new, said):
+        import lightgbm
+
+        rows = np.random.default_rng(2).normal(size=(300, 3))
+        rows[:, 2] = np.arange(300) % 6
+        target = (rows[:, 2] % 3 == 0) * 1.0
+        told = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 5, "objective": "regression"}
+        if "cat" in field:
+            told |= {"max_cat_to_onehot": 1, "min_data_per_group": 5, "cat_smooth": 1}
+            data = lightgbm.Dataset(rows, target, categorical_feature=[2])
+        else:
+            told |= {"linear_tree": True}
+            data = lightgbm.Dataset(rows, rows[:, 0])
+        text = lightgbm.train(told, data, 1).model_to_string()
+        (tmp_path / "model.txt").write_text(text)
+        assert open_package(tmp_path)
+        (old,) = re.findall(rf"\n{field}=.+", text)
+        text = text.replace(old, f"\n{field}={new}")
+        (size,) = re.findall(r"\ntree_sizes=(\d+)", text)
+        size_now = int(size) + len(f"\n{field}={new}") - len(old)
+        (tmp_path / "model.txt").write_text(text.replace(f"tree_sizes={size}", f"tree_sizes={size_now}"))
+        assert re.search(said, refusal(tmp_path))
 
     def test_with_the_line_ends_of_windows_is_refused_with_a_way_out(self, tmp_path):
         import lightgbm

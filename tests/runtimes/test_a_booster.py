@@ -166,13 +166,20 @@ def test_that_fails_on_infinity_blames_the_input(opened, tmp_path, value):
             model.predict({"input": np.ones((1, 9), np.float32)})
 
 
-CATEGORIES = {"objective": "binary", "categorical_feature": [3], "max_cat_to_onehot": 1}
+CATEGORIES = {"objective": "binary", "max_cat_to_onehot": 1, "min_data_per_group": 5, "cat_smooth": 1}
+KINDS = np.where(np.isin(ROWS[:, 3], (1, 4)), 1, 0)
+"""Told apart by a set of categories alone."""
+
+
+def categorical(told):
+    """How the engine is told which columns are categories; it ignores that among the parameters."""
+    return {"categorical_feature": [3] if told is CATEGORIES else "auto"}
 
 
 @pytest.mark.parametrize("told", [{"objective": "regression"}, CATEGORIES], ids=["numbers", "categories"])
 def test_of_lightgbm_trained_on_named_columns_takes_a_plain_matrix(opened, tmp_path, told):
     names = [name.replace(" ", "_") for name in NAMES]
-    data = lightgbm.Dataset(ROWS, CLASSES, feature_name=names)
+    data = lightgbm.Dataset(ROWS, KINDS, feature_name=names, **categorical(told))
     booster = lightgbm.train({"verbose": -1, "num_threads": 1, "min_data_in_leaf": 5} | told, data, 4)
     booster.pandas_categorical = [["a", "b", "ß"]]  # as a data frame leaves it behind
     booster.save_model(tmp_path / "model.txt")
@@ -213,10 +220,11 @@ OLDER = {
 def test_of_lightgbm_that_python_did_not_write_is_served(opened, tmp_path, told, older):
     """As in NVIDIA/cuml#4824 and lightgbm-org/LightGBM#1766."""
     always = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 5}
-    booster = lightgbm.train(always | told, lightgbm.Dataset(ROWS, CLASSES), 4)
+    booster = lightgbm.train(always | told, lightgbm.Dataset(ROWS, KINDS, **categorical(told)), 4)
     by_the_engine_alone(booster, tmp_path / "model.txt")
     text = (tmp_path / "model.txt").read_text()
     assert text.endswith("\nend of parameters\n")
+    assert ("cat_threshold=" in text) is (told is CATEGORIES)
     (tmp_path / "model.txt").write_text(older(text))
     with opened(tmp_path) as model:
         answer = model.predict(given(model))["prediction"]

@@ -15,6 +15,7 @@ from modelserve.domain.models import Runtime
 from modelserve.errors import InvalidPackage
 from modelserve.packages.declaration import Declaration
 from modelserve.packages.lightgbm_rest import check_rest, end_of_trees
+from modelserve.packages.lightgbm_trees import check_tree
 from modelserve.packages.matrices import matrix_signature
 from modelserve.packages.reading import read_text
 from modelserve.packages.single_file import SingleFile, head_of
@@ -37,7 +38,7 @@ def read_signature(path: Path, declaration: Declaration, alone: bool = False) ->
         header = _check_whole(text)
         features, columns = int(header["max_feature_idx"]) + 1, _columns(header)
         for tree in _trees(text, header):
-            _check_tree(tree, features)
+            check_tree(tree, features)
     except (KeyError, ValueError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InvalidPackage(
@@ -84,37 +85,6 @@ def _trees(text: str, header: Mapping[str, str]) -> list[Mapping[str, str]]:
         found.append(_fields(block))
         place += size
     return found
-
-
-_REQUIRED = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
-_OF_NODES = (*_REQUIRED, "split_gain", "internal_value", "internal_weight", "internal_count")
-_OF_LEAVES = ("leaf_value", "leaf_weight", "leaf_count")
-_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|inf|nan)"
-_NUMBERS = re.compile(rf" *(?:{_NUMBER}(?: +{_NUMBER})*)? *")
-
-
-def _check_tree(tree: Mapping[str, str], features: int) -> None:
-    """All that it lists is there and a number, and every node's children and feature are there."""
-    for name, values in tree.items():
-        if _NUMBERS.fullmatch(values) is None:
-            raise ValueError(f"tree {tree['Tree']}: {name} holds what is no number")
-    place, leaves = f"tree {tree['Tree']}", int(tree["num_leaves"])
-    nodes = leaves - 1
-    if leaves < 1 or len(tree["leaf_value"].split()) != leaves:
-        raise ValueError(f"{place} has not {leaves} leaves")
-    if nodes == 0:
-        return
-    missing = [name for name in _REQUIRED if name not in tree]
-    if missing:
-        raise ValueError(f"{place} has no {missing[0]}")
-    for name, length in {**dict.fromkeys(_OF_NODES, nodes), **dict.fromkeys(_OF_LEAVES, leaves)}.items():
-        if name in tree and len(tree[name].split()) != length:
-            raise ValueError(f"{place}: {name} has not {length} entries")
-    children = [int(child) for side in ("left_child", "right_child") for child in tree[side].split()]
-    if not all(-leaves <= child < nodes for child in children):
-        raise ValueError(f"{place} has a branch to a node that is not there")
-    if not all(0 <= int(feature) < features for feature in tree["split_feature"].split()):
-        raise ValueError(f"{place} splits on a feature that is not there")
 
 
 def _fields(block: str) -> dict[str, str]:
