@@ -1,0 +1,80 @@
+"""Which programs' requests may share a run: by the symbols of the export, and by a trial."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from modelserve.batching.cost import CostModel
+from modelserve.batching.sharing import TOGETHER
+from modelserve.packages import open_package
+from modelserve.serving.loading import load
+from modelserve.serving.logs import EventLog
+from modelserve.serving.warmup import warm_up
+from modelserve.settings import ServerSettings
+
+
+@pytest.fixture
+def sharing(tmp_path):
+    def of(package):
+        told = {"service": "m", "revision": "m-1", "package": package, "threads": 1}
+        loaded = load(ServerSettings.model_validate(told))
+        with (tmp_path / "events").open("wb") as file:
+            return warm_up(loaded, 4, EventLog(file.fileno()), CostModel()).sharing
+
+    return of
+
+
+class Rows(torch.nn.Module):
+    def forward(self, x):
+        return torch.softmax(x, dim=1)
+
+
+class Sums(torch.nn.Module):
+    def forward(self, x):
+        return torch.cumsum(x, dim=0)
+
+
+class Normalised(torch.nn.Module):
+    """Batch normalisation that was left in training mode, whatever the module's own mode."""
+
+    def forward(self, x):
+        columns = x.unsqueeze(2).expand(-1, -1, 2)
+        return torch.nn.functional.batch_norm(columns, None, None, training=True, eps=1.0)[:, :, 0]
+
+
+class Pairs(torch.nn.Module):
+    """Two rows of the output for one of the input."""
+
+    def forward(self, x):
+        return torch.cat([x, -x])
+
+
+EXAMPLE = (torch.zeros(2, 3),)
+
+
+def test_of_an_exported_program_whose_rows_are_independent(save_export, sharing):
+    assert sharing(save_export(Rows(), EXAMPLE)) == TOGETHER
+
+
+def test_not_of_one_that_adds_up_along_the_first_axis(save_export, sharing):
+    assert 'output "output" changes in company' in sharing(save_export(Sums(), EXAMPLE)).why
+
+
+def test_not_of_one_whose_output_has_other_rows(save_export, sharing):
+    package = save_export(Pairs(), EXAMPLE)
+    (output,) = open_package(package).signature.outputs
+    assert output.first_axis != open_package(package).signature.inputs[0].first_axis
+    assert 'calls its first axis "' in sharing(package).why
+
+
+@pytest.mark.parametrize(("module", "rows"), [(Rows, True), (Sums, False), (Normalised, False)])
+def test_of_a_torchscript_as_a_trial_shows(tmp_path, sharing, module, rows):
+    folder = tmp_path / "package"
+    folder.mkdir()
+    torch.jit.script(module()).save(folder / "model.ts")
+    tensor = "datatype: FP32, shape: [-1, 3]"
+    (folder / "modelserve.yaml").write_text(
+        f"signature: {{inputs: [{{name: x, {tensor}}}], outputs: [{{name: y, {tensor}}}]}}"
+    )
+    assert sharing(folder).rows is rows
