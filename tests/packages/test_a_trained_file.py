@@ -1,8 +1,7 @@
-"""A trained file of scikit-learn, XGBoost, LightGBM or PyTorch ..."""
+"""A trained file of scikit-learn, XGBoost or PyTorch ..."""
 
 import io
 import json
-import re
 import sys
 import zipfile
 
@@ -156,98 +155,6 @@ class TestOfXgboost:
         for told, order in (("cab", "abc"), ("xyz", "xyz"), ("abz", "abz")):
             declare(tmp_path, f"signature: {{inputs: [{', '.join(map(column.format, told))}]}}")
             assert "".join(spec.name for spec in open_package(tmp_path).signature.inputs) == order
-
-
-class TestOfLightgbm:
-    def test_in_a_folder_is_told_from_notes(self, tmp_path):
-        import lightgbm
-
-        told = {"verbose": -1, "num_threads": 1, "objective": "binary", "min_data_in_leaf": 2}
-        lightgbm.train(told, lightgbm.Dataset(ROWS, CLASSES), 2).save_model(tmp_path / "model.txt")
-        (tmp_path / "requirements.txt").write_text("lightgbm\n")
-        package = open_package(tmp_path)
-        assert package.model_file.name == "model.txt"
-        assert package.signature.outputs == (TensorSpec("prediction", DataType.FP64, (-1,)),)
-
-    @pytest.mark.parametrize(
-        ("old", "new", "said"),
-        [
-            ("left_child=", "left_child=77 ", "its trees have"),
-            ("end of trees", "end of leaves", "it ends too early"),
-            ("max_feature_idx=2", "max_feature_idx=x", "invalid literal"),
-            ("shrinkage=1", "shrinkage=x", "shrinkage holds what is no number"),
-            ("split_gain=", "split_gain:", "stands where a field should"),
-            ("internal_count=", "internal_value=", "'internal_value' stands where a field should"),
-            ("[num_class: ", "[num_class= ", "stands where a parameter should"),
-            ("Column_0=", "Column_0:", "stands where a feature's importance should"),
-            ("\npandas_categorical:null\n", "\npandas_categorical:nul\n", "its categories end too early"),
-            ("\npandas_categorical:null\n", "\nsomething=else\n", "'something=else' follows its trees"),
-            (
-                "end of parameters\n\npandas_categorical:null\n",
-                "end of parameters",
-                "its last line has no end",
-            ),
-            ("\nend of parameters\n\npandas_categorical:null\n", "\n", "its parameters have no end"),
-            ("[max_bin: ", "[max\0bin: ", "it holds control characters"),
-            ("\nend of parameters\n", "\nend\n", "its parameters have no end"),
-        ],
-    )
-    def test_that_was_changed_is_refused(self, tmp_path, old, new, said):
-        import lightgbm
-
-        told = {"verbose": -1, "num_threads": 1, "objective": "binary", "min_data_in_leaf": 2}
-        lightgbm.train(told, lightgbm.Dataset(ROWS, CLASSES), 2).save_model(tmp_path / "model.txt")
-        text = (tmp_path / "model.txt").read_text()
-        assert old in text
-        place = text.index(old, text.index("end of trees") if "Column_0=" in old else 0)
-        (tmp_path / "model.txt").write_text(text[:place] + text[place:].replace(old, new, 1))
-        assert said in refusal(tmp_path)
-
-    @pytest.mark.parametrize(
-        ("field", "new", "said"),
-        [
-            ("num_cat", "2", "splits on categories that are not there|sets of categories that are not there"),
-            ("num_cat", "0", "splits on categories that are not there"),
-            ("cat_boundaries", "0 9", "has sets of categories that are not there"),
-            ("cat_boundaries", "0 -1", "has sets of categories that are not there"),
-            ("cat_threshold", "", "has sets of categories that are not there"),
-            ("num_features", "99", "num_features has not"),
-            ("leaf_features", "99", "leaf_features has not"),
-            ("leaf_coeff", "1", "leaf_coeff has not"),
-            ("leaf_const", "1", "leaf_const has not"),
-        ],
-    )
-    def test_whose_categories_or_sums_are_not_there_is_refused(self, tmp_path, field, new, said):
-        import lightgbm
-
-        rows = np.random.default_rng(2).normal(size=(300, 3))
-        rows[:, 2] = np.arange(300) % 6
-        target = (rows[:, 2] % 3 == 0) * 1.0
-        told = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 5, "objective": "regression"}
-        if "cat" in field:
-            told |= {"max_cat_to_onehot": 1, "min_data_per_group": 5, "cat_smooth": 1}
-            data = lightgbm.Dataset(rows, target, categorical_feature=[2])
-        else:
-            told |= {"linear_tree": True}
-            data = lightgbm.Dataset(rows, rows[:, 0])
-        text = lightgbm.train(told, data, 1).model_to_string()
-        (tmp_path / "model.txt").write_text(text)
-        assert open_package(tmp_path)
-        (old,) = re.findall(rf"\n{field}=.+", text)
-        text = text.replace(old, f"\n{field}={new}")
-        (size,) = re.findall(r"\ntree_sizes=(\d+)", text)
-        size_now = int(size) + len(f"\n{field}={new}") - len(old)
-        (tmp_path / "model.txt").write_text(text.replace(f"tree_sizes={size}", f"tree_sizes={size_now}"))
-        assert re.search(said, refusal(tmp_path))
-
-    def test_with_the_line_ends_of_windows_is_refused_with_a_way_out(self, tmp_path):
-        import lightgbm
-
-        told = {"verbose": -1, "num_threads": 1, "objective": "binary", "min_data_in_leaf": 2}
-        lightgbm.train(told, lightgbm.Dataset(ROWS, CLASSES), 2).save_model(tmp_path / "model.txt")
-        content = (tmp_path / "model.txt").read_bytes()
-        (tmp_path / "model.txt").write_bytes(content.replace(b"\n", b"\r\n"))
-        assert "its lines end as those of Windows" in refusal(tmp_path)
 
 
 class TestOfScikitLearn:
