@@ -11,6 +11,7 @@ from modelserve._kit.named_counts import IDLE, MOST
 from modelserve.domain.guardrails import DEFAULT_GUARDRAILS
 from modelserve.manifest import parse
 from modelserve.observers.custom.http_json import HttpSource
+from modelserve.observers.custom.prometheus import PrometheusSource
 from modelserve.observers.custom.python import PythonSource
 from modelserve.observers.custom.web import LARGEST
 from modelserve.serving.segments import LONGEST, SIZES
@@ -31,7 +32,8 @@ def test_its_numbers_are_those_of_the_code() -> None:
     assert f"`{SIZES[3]}`" in PAGE
     sources = f"every {HttpSource.interval:g} s (functions: {PythonSource.interval:g} s)"
     assert sources in PAGE
-    assert f"longer than {HttpSource.patience:g} s (functions: {PythonSource.patience:g} s)" in PAGE
+    others = f"Prometheus: {PrometheusSource.patience:g} s, functions: {PythonSource.patience:g} s"
+    assert f"longer than {HttpSource.patience:g} s ({others})" in PAGE
     assert f"{LARGEST // 1024} KiB" in PAGE
 
 
