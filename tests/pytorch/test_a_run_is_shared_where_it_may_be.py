@@ -10,7 +10,7 @@ from modelserve.batching.sharing import TOGETHER
 from modelserve.packages import open_package
 from modelserve.serving.loading import load
 from modelserve.serving.logs import EventLog
-from modelserve.serving.warmup import warm_up
+from modelserve.serving.warming.warmup import warm_up
 from modelserve.settings import ServerSettings
 
 

@@ -18,10 +18,10 @@ from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.domain.models import Task
 from modelserve.errors import InvalidPackage, ModelFailed, Unavailable
 from modelserve.serving.logs import EventLog
-from modelserve.serving.longest import try_longest
-from modelserve.serving.samples import made_up, reference_questions
 from modelserve.serving.served import Loaded
-from modelserve.serving.warmup import warm_up
+from modelserve.serving.warming.longest import try_longest
+from modelserve.serving.warming.samples import made_up, reference_questions
+from modelserve.serving.warming.warmup import warm_up
 
 
 @pytest.fixture

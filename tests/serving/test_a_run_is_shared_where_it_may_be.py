@@ -22,7 +22,7 @@ from modelserve.errors import InvalidPackage
 from modelserve.serving.loading import load
 from modelserve.serving.logs import EventLog
 from modelserve.serving.served import Loaded
-from modelserve.serving.warmup import warm_up
+from modelserve.serving.warming.warmup import warm_up
 from modelserve.settings import ServerSettings
 
 from . import random_graphs

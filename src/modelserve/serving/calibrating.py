@@ -33,7 +33,7 @@ from modelserve.serving.logs import EventLog
 from modelserve.serving.memory import trim
 from modelserve.serving.served import Loaded, Tuning
 from modelserve.serving.settling import told, usual
-from modelserve.serving.warmup import an_item
+from modelserve.serving.warming.warmup import an_item
 from modelserve.settings import ServerSettings
 
 WORTHWHILE = 1e-3

@@ -18,7 +18,7 @@ from modelserve.serving.features import remembering
 from modelserve.serving.logs import EventLog
 from modelserve.serving.served import Loaded, Served
 from modelserve.serving.settling import settled, usual
-from modelserve.serving.warmup import warm_up
+from modelserve.serving.warming.warmup import warm_up
 from modelserve.settings import ServerSettings
 from modelserve.stores.cache import Cache, open_cache
 from modelserve.telemetry import ServerTelemetry

@@ -27,11 +27,11 @@ from modelserve.errors import (
 )
 from modelserve.runtimes.base import Streaming
 from modelserve.serving.logs import EventLog
-from modelserve.serving.longest import try_longest
-from modelserve.serving.permission import objections, refused, unknown
-from modelserve.serving.samples import is_exact, made_up, reference_rows
 from modelserve.serving.served import Loaded
-from modelserve.serving.trial import LEAST, Run, Trial
+from modelserve.serving.warming.longest import try_longest
+from modelserve.serving.warming.permission import objections, refused, unknown
+from modelserve.serving.warming.samples import is_exact, made_up, reference_rows
+from modelserve.serving.warming.trial import LEAST, Run, Trial
 
 REPEATS, ENOUGH = 20, 0.02
 """Runs of one batch, at most, and seconds after which no further one begins."""

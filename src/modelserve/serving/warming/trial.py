@@ -14,7 +14,7 @@ from modelserve.batching.sharing import TOGETHER, departure
 from modelserve.domain.inference import Tensors
 from modelserve.errors import ModelServeError
 from modelserve.runtimes.base import Model, is_accelerated
-from modelserve.serving.samples import LENGTH, cut, others
+from modelserve.serving.warming.samples import LENGTH, cut, others
 
 LEAST = 4
 """Rows of the largest batch that a trial needs: one of three different rows is in it twice."""
