@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     rounds, seconds = (1, 1.0) if options.quick else (options.rounds, options.seconds)
     requests = min(options.requests, QUICK_REQUESTS) if options.quick else options.requests
-    effort = Effort(rounds, seconds, frozenset({"modelserve", *options.servers}), requests)
+    effort = Effort(rounds, seconds, frozenset({"modelserve", *options.servers}), requests, options.before)
     results: list[Result] = []
     for name in options.cases:
         try:
@@ -53,6 +53,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--requests", type=int, default=1_000_000, help="of the case memory")
+    parser.add_argument(
+        "--before", type=Path, help="another checkout of ModelServe, to take turns with this one"
+    )
     parser.add_argument("--quick", action="store_true", help="one round of one second: shows that all runs")
     parser.add_argument("--json", type=Path, help="file for every measurement")
     parser.add_argument("--write-docs", action="store_true", help="write docs/benchmarks/serving.md")

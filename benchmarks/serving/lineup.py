@@ -37,6 +37,8 @@ class Effort:
     servers: frozenset[str]
     requests: int
     """How many requests a server's memory is watched for."""
+    before: Path | None = None
+    """Another checkout of ModelServe, whose server takes turns with this one's; None: none does."""
 
 
 class Contender:

@@ -160,20 +160,20 @@ class Start:
         return self.package / "model.onnx"
 
 
-def modelserve(start: Start) -> Server:
-    """ModelServe's own model server, started as the controller starts it, with its defaults."""
+def modelserve(start: Start, name: str = "modelserve", checkout: Path = ROOT) -> Server:
+    """The model server of a checkout of ModelServe, as the controller starts it, with its defaults."""
     folder = tempfile.TemporaryDirectory(prefix="modelserve-bench-")
     announce, settings = Path(folder.name) / "announce.json", Path(folder.name) / "settings.json"
     told = {"service": wires.SERVICE, "revision": f"{wires.SERVICE}-00001", "package": str(start.package)}
     settings.write_text(json.dumps({**told, "announce": str(announce)}))
     command = [sys.executable, "-m", "modelserve.serving", "--settings", str(settings)]
-    server = Server("modelserve", command, {"PYTHONPATH": str(ROOT / "src")}, folder)
+    server = Server(name, command, {"PYTHONPATH": str(checkout / "src")}, folder)
     server.requests = wires.modelserve
     while not announce.exists():
         if not server.alive() or time.perf_counter() > server.begun + PATIENCE:
             said = server.log()
             server.stop()
-            raise RuntimeError(f"modelserve does not start: {said}")
+            raise RuntimeError(f"{name} does not start: {said}")
         time.sleep(0.005)
     server.port = json.loads(announce.read_text())["port"]
     return server
@@ -233,4 +233,6 @@ SERVERS: dict[str, Callable[[Start], Server]] = {
     "litserve": litserve,
     "echo": echo,
 }
+BEFORE = "before"
+"""What another checkout's server is called beside this one's."""
 PEERS = ("fastapi", "fastapi-unbatched", "mosec", "litserve")

@@ -9,13 +9,15 @@ from benchmarks.serving import samples
 from benchmarks.serving.lineup import Effort, Lineup, crowded, in_turn, median, say
 from benchmarks.serving.raw import Raw
 from benchmarks.serving.results import Check, Result
-from benchmarks.serving.servers import PEERS
+from benchmarks.serving.servers import BEFORE, PEERS, modelserve
 from benchmarks.serving.wires import JPEG
 
 SAMPLES = 32
 IMAGES = 8
 RAW = "onnxruntime"
 UNBATCHED = "fastapi-unbatched"
+AS_BEFORE = 0.98
+"""Share of another checkout's rate from which a change costs nothing that could be told from chance."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Throughput:
         names = [name for name in ("modelserve", *PEERS) if name in effort.servers]
         with Lineup(self.model, self.wire, self._inputs()) as lineup:
             lineup.enter(names if self.against == RAW else [*names, self.against])
+            if effort.before is not None:
+                lineup.add(modelserve(lineup.start, BEFORE, effort.before))
             for clients in self.goals:
                 self._measure(lineup, clients, effort, result)
         return result
@@ -69,6 +73,9 @@ class Throughput:
         result.raw += [{"clients": clients, **taken} for taken in rounds]
         result.remarks += crowded(f"{clients} clients", rounds)
         share = f"of {self.against}"
+        if BEFORE in rows:
+            ratio = median([each["modelserve"]["rate"] / each[BEFORE]["rate"] for each in rounds])
+            result.checks.append(Check(f"{clients} clients, beside the other checkout", ratio, AS_BEFORE))
         if "modelserve" in rows:
             ours, goal = rows["modelserve"][share], self.goals[clients]
             if clients > 1:

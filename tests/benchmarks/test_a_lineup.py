@@ -2,8 +2,10 @@ from pathlib import Path
 
 from benchmarks.serving import samples
 from benchmarks.serving.doors import Door
-from benchmarks.serving.lineup import Lineup, in_turn
-from benchmarks.serving.servers import SERVERS, Server
+from benchmarks.serving.lineup import Effort, Lineup, in_turn
+from benchmarks.serving.models import ROOT
+from benchmarks.serving.servers import BEFORE, SERVERS, Server
+from benchmarks.serving.throughput import Throughput
 from benchmarks.serving.wires import JSON
 
 
@@ -19,6 +21,14 @@ def test_measures_its_servers_in_turn_while_the_others_hold_still() -> None:
     for taken in rounds:
         assert list(taken) == ["modelserve", "echo"]
         assert all(each["rate"] > 0 and each["failures"] == 0 for each in taken.values())
+
+
+def test_compares_this_checkout_with_another() -> None:
+    case = Throughput("tiny-json", "A tiny model", "tiny", JSON, {2: 0.1}, against="echo")
+    result = case.run(Effort(2, 0.2, frozenset({"modelserve"}), 1, before=ROOT))
+    assert [row["server"] for row in result.rows] == ["modelserve", "echo", BEFORE]
+    (check,) = (check for check in result.checks if "other checkout" in check.what)
+    assert (check.goal, check.measured > 0) == (0.98, True)
 
 
 def test_takes_in_envoy_before_a_server(tmp_path: Path) -> None:
