@@ -152,6 +152,19 @@ def test_not_of_a_model_that_answers_equal_inputs_differently(warm: Warm, tmp_pa
     assert loaded.sharing.why.startswith("equal inputs get different answers: ")
 
 
+def test_not_where_made_up_inputs_show_nothing(warm: Warm, tmp_path: Path) -> None:
+    """Above its threshold, which no made-up input reaches, this model looks at the whole batch."""
+    nodes = [
+        helper.make_node("Sub", ["x", "much"], ["above"]),
+        helper.make_node("Relu", ["above"], ["loud"]),
+        helper.make_node("CumSum", ["loud", "rows"], ["y"]),
+    ]
+    tensors = [[(name, TensorProto.FLOAT, ["n", 2])] for name in "xy"]
+    weights = {"much": np.array(1e6, np.float32), "rows": 0}
+    loaded = warm(graph(tmp_path / "dead.onnx", *tensors, nodes, weights))
+    assert loaded.sharing.why == "different inputs, as far as they are known, get equal answers"
+
+
 def test_not_of_a_graph_that_fails_on_several_rows(warm: Warm, tmp_path: Path) -> None:
     nodes = [  # a shape that the engine does not see before it runs
         helper.make_node("Shape", ["x"], ["shape"]),

@@ -61,8 +61,8 @@ def made_up(loaded: Loaded) -> Iterator[Tensors]:
 
 
 def others(row: Tensors) -> Iterator[Tensors]:
-    """Other rows than this, of the same datatypes and shapes: numbers of another size, and the rest in
-    another order, so that what was valid stays so."""
+    """Other rows than this, of the same datatypes and shapes: numbers of another size, and else some of its
+    own values, which are valid."""
     chance = np.random.default_rng(1)
     for size, turn in ((QUIET, 1), (LOUD, 2)):
         other = {name: _other(data, chance, size, turn) for name, data in row.items()}
@@ -119,7 +119,7 @@ def _other(data: Array, chance: np.random.Generator, size: float, turn: int) -> 
         largest = float(np.abs(data).max(initial=0.0)) or 1.0
         return (chance.standard_normal(data.shape) * largest * size).astype(data.dtype)
     if data.size > 1:
-        return np.roll(data.ravel()[::-1], turn).reshape(data.shape)
+        return chance.choice(data.ravel(), data.shape)
     if data.dtype == np.object_:
         return np.full(data.shape, data.item() + b" " + str(turn).encode(), dtype=object)
     return data if data.dtype == np.bool_ else (data + turn).astype(data.dtype)
