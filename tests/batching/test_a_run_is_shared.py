@@ -66,15 +66,21 @@ INFINITE = np.array([[np.inf, -np.inf, 1]], np.float32)
         (ONE, ONE[:, :2], 'output "y" has shape [1, 3] alone and [1, 2] in company'),
         (ONE * np.nan, ONE * np.nan, ""),
         (INFINITE, INFINITE, ""),
-        (ONE, ONE * np.nan, 'output "y" is finite alone and not in company, or the other way round'),
+        (ONE, ONE * np.nan, 'output "y" changes in company from finite numbers to others, or back'),
         (ONE.astype(np.float16), ONE.astype(np.float16) + 1, ""),  # half precision is coarse
-        (np.array([[1, 2]]), np.array([[1, 3]]), 'output "y": 1 of 2 values are others in company'),
-        (TEXT, TEXT + b"!", 'output "y": 1 of 1 values are others in company'),
+        (np.array([[1, 2]]), np.array([[1, 3]]), 'output "y": 1 of 2 values change in company'),
+        (TEXT, TEXT + b"!", 'output "y": 1 of 1 values change in company'),
         (np.array([True]), np.array([True]), ""),
     ],
 )  # fmt: skip
 def test_where_answers_stay_as_they_were_alone(alone: Any, company: Any, told: str) -> None:
     assert departure({"y": alone}, {"y": company}) == told
+
+
+def test_as_a_careful_look_tells_where_some_are_no_numbers() -> None:
+    alone = np.array([np.nan, np.inf, 1.0, 100.0], np.float32)
+    assert departure({"y": alone}, {"y": alone + np.float32(0.001)}) == ""
+    assert "by 2.00% of its largest" in departure({"y": alone}, {"y": alone + np.float32(2)})
 
 
 def test_on_an_accelerator_within_its_coarser_rounding() -> None:

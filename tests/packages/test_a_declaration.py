@@ -60,6 +60,8 @@ def test_may_be_empty(declare, text):
             "zzz: 1",
             "zzz: unknown key; known are task, description, deterministic, batching, warmUp, reference",
         ),
+        ("batching: maybe", "batching: 'maybe': none or true is wanted"),
+        ("warmUp: never", "warmUp: 'never': input should be 'skip'"),
         ("task: tensors", "task: 'tensors': input should be 'token-classification', 'image-class"),
         ("limits: {maxLength: '9'}", "limits.maxLength: '9': input should be a valid integer"),
         ("limits: {maxLength: true}", "limits.maxLength: True: input should be a valid integer"),

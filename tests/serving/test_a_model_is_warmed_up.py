@@ -23,6 +23,8 @@ from modelserve.serving.warming.longest import try_longest
 from modelserve.serving.warming.samples import made_up, reference_questions
 from modelserve.serving.warming.warmup import warm_up
 
+WAY_OUT = "if each row is answered by itself, say `batching: true`"
+
 
 @pytest.fixture
 async def loaded(serve: Any) -> Loaded:
@@ -96,11 +98,11 @@ async def test_a_failure_on_inputs_whose_shapes_were_guessed_is_told(
     warmed = warm_up(failing, 4, log, CostModel())
     assert events(tmp_path) == [
         ("warm_up_failed", "the warm-up failed: needs at least 20 tokens"),
-        ("runs_alone", "the warm-up failed"),
+        ("runs_alone", f"the warm-up failed: needs at least 20 tokens; {WAY_OUT}"),
     ]
     assert warmed.remarks == (
         "the warm-up failed: needs at least 20 tokens",
-        "every request runs alone and whole: the warm-up failed",
+        f"every request runs alone and whole: the warm-up failed: needs at least 20 tokens; {WAY_OUT}",
     )
 
 
@@ -121,7 +123,7 @@ async def test_a_model_that_is_not_to_be_warmed_up_is_not_run(loaded: Loaded, lo
     skipping = replace(loaded, package=replace(loaded.package, warm_up=False))
     warmed = warm_up(skipping, 4, log, CostModel())
     assert loaded.model.rows == []  # type: ignore[attr-defined]
-    assert warmed.sharing == Sharing(False, False, "it was not warmed up (warmUp: skip)")
+    assert warmed.sharing == Sharing(False, False, f"it was not warmed up (warmUp: skip); {WAY_OUT}")
 
 
 async def test_an_engine_that_is_away_fails_no_load(loaded: Loaded, log: EventLog, monkeypatch: Any) -> None:

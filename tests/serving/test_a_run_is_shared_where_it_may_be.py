@@ -15,10 +15,14 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from modelserve.batching.cost import CostModel
 from modelserve.batching.sharing import TOGETHER, Sharing
-from modelserve.errors import InvalidPackage
+from modelserve.errors import InvalidPackage, Unavailable
+from modelserve.runtimes.onnx import OnnxModel
 from modelserve.serving.loading import load
 from modelserve.serving.logs import EventLog
 from modelserve.serving.served import Loaded
@@ -28,6 +32,7 @@ from modelserve.settings import ServerSettings
 from . import random_graphs
 from .conftest import Starter
 
+WAY_OUT = "if each row is answered by itself, say `batching: true`"
 MODELS = Path(__file__).resolve().parents[2] / "models"
 Warm = Callable[..., Loaded]
 
@@ -114,8 +119,7 @@ def test_but_not_by_lengths_where_padding_changes_answers(warm: Warm, tmp_path: 
     ("names", "why"),
     [
         (("batch", "rows"), 'input "x" calls its first axis "batch", and output "y" "rows"'),
-        ((None, None), 'the first axis of input "x" has no name, so it may not count rows; '
-         "`batching: true` says that it counts rows"),
+        ((None, None), 'the first axis of input "x" has no name, so it may not count rows'),
     ],
 )  # fmt: skip
 def test_only_where_the_owner_says_so_if_names_say_nothing(
@@ -124,7 +128,8 @@ def test_only_where_the_owner_says_so_if_names_say_nothing(
     def model(path: Path) -> None:
         random_graphs.independent(path, 3, names)
 
-    assert warm(declared(tmp_path / "silent", "", model)).sharing == Sharing(False, False, why)
+    told = warm(declared(tmp_path / "silent", "", model)).sharing
+    assert told == Sharing(False, False, f"{why}; {WAY_OUT}")
     assert warm(declared(tmp_path / "said", "batching: true", model)).sharing == TOGETHER
     assert warm(tmp_path / "silent", batching=True).sharing == TOGETHER, "the spec says so"
     assert not warm(tmp_path / "said", batching=False).sharing.rows, "the spec beats the package"
@@ -162,7 +167,7 @@ def test_not_where_made_up_inputs_show_nothing(warm: Warm, tmp_path: Path) -> No
     tensors = [[(name, TensorProto.FLOAT, ["n", 2])] for name in "xy"]
     weights = {"much": np.array(1e6, np.float32), "rows": 0}
     loaded = warm(graph(tmp_path / "dead.onnx", *tensors, nodes, weights))
-    assert loaded.sharing.why == "different inputs, as far as they are known, get equal answers"
+    assert loaded.sharing.why.startswith("different inputs, as far as they are known, get equal answers")
 
 
 def test_not_of_a_graph_that_fails_on_several_rows(warm: Warm, tmp_path: Path) -> None:
@@ -175,6 +180,93 @@ def test_not_of_a_graph_that_fails_on_several_rows(warm: Warm, tmp_path: Path) -
     tensors = [[(name, TensorProto.FLOAT, ["n", 2])] for name in "xy"]
     loaded = warm(graph(tmp_path / "one.onnx", *tensors, nodes, {"one": [1, 2]}))
     assert loaded.sharing.why.startswith("2 rows in one run: ")
+
+
+def node(operator: str, inputs: str, output: str, **attributes: Any) -> Any:
+    return helper.make_node(operator, inputs.split(), output.split(), **attributes)
+
+
+PEAK = [node("Cast", "x", "f", to=1), node("ReduceMax", "f", "m", keepdims=0), node("Div", "f m", "y")]
+MASKED = [
+    node("Cast", "mask", "m", to=1),
+    node("ReduceSum", "m last", "used", keepdims=1),
+    node("ReduceMax", "used", "most", axes=[0], keepdims=1),
+    node("Div", "x most", "y"),
+]
+KINDS = {"f": TensorProto.FLOAT, "u8": TensorProto.UINT8, "i16": TensorProto.INT16, "i64": TensorProto.INT64,
+         "bool": TensorProto.BOOL}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("inputs", "columns", "nodes", "weights"),
+    [
+        ({"x": ("u8", [8, 8, 3])}, [8, 8, 3], PEAK, {}),
+        ({"x": ("i16", [400])}, [400], PEAK, {}),
+        ({"x": ("i64", [3])}, [3], PEAK, {}),
+        ({"x": ("f", [6]), "mask": ("i64", [6])}, [6], MASKED, {"last": [1]}),
+        ({"x": ("f", [6]), "attention_mask": ("i64", [6])}, [6],
+         [node("Identity", "attention_mask", "mask"), *MASKED], {"last": [1]}),
+        ({"x": ("f", [6]), "mask": ("bool", [6])}, [6], MASKED, {"last": [1]}),
+        ({"x": ("f", [6]), "mask": ("f", [6])}, [6], MASKED, {"last": [1]}),
+        ({"flag": ("bool", [1])}, [1], [
+            node("Cast", "flag", "f", to=1), node("ReduceMax", "f", "any", axes=[0], keepdims=1),
+            node("Add", "f any", "y"),
+        ], {}),
+        ({"x": ("f", [16])}, [1], [
+            node("Sqrt", "x", "root"), node("ReduceSum", "root last", "sum", keepdims=1),
+            node("ReduceMax", "sum", "most", axes=[0], keepdims=1), node("Div", "sum most", "y"),
+        ], {"last": [1]}),
+        ({"x": ("f", [2])}, [2], [
+            node("Max", "x ten", "large"), node("ReduceMax", "large", "most", axes=[0], keepdims=1),
+            node("Sub", "large most", "y"),
+        ], {"ten": np.array(10, np.float32)}),
+        ({"x": ("f", [2])}, [2], [
+            node("Max", "x some", "large"), node("ReduceMax", "large", "most", axes=[0], keepdims=1),
+            node("Sub", "large most", "y"),
+        ], {"some": np.array(500, np.float32)}),
+        ({"x": ("i64", [1])}, [1], [
+            node("Cast", "x", "f", to=1), node("Max", "f some", "large"),
+            node("ReduceMax", "large", "most", axes=[0], keepdims=1), node("Sub", "large most", "y"),
+        ], {"some": np.array(20, np.float32)}),
+    ],
+    ids=["bytes", "sound", "few whole numbers", "a mask", "a mask by its usual name", "truth values",
+         "real mask", "one truth value", "roots", "above ten", "above five hundred", "one whole number"],
+)  # fmt: skip
+def test_not_where_rows_depend_on_each_other_for_some_inputs_alone(
+    warm: Warm, tmp_path: Path, inputs: Any, columns: Any, nodes: Any, weights: Any
+) -> None:
+    ins = [(name, KINDS[kind], ["n", *shape]) for name, (kind, shape) in inputs.items()]
+    outs = [("y", TensorProto.FLOAT, ["n", *columns])]
+    loaded = warm(graph(tmp_path / "m.onnx", ins, outs, nodes, weights))
+    assert not loaded.sharing.rows
+
+
+def test_not_where_missing_values_are_filled_from_other_rows(warm: Warm, tmp_path: Path) -> None:
+    mean = "import numpy as np\n" + CODE % "np.where(np.isnan(x), np.nanmean(x, axis=0), x)"
+    (tmp_path / "model.py").write_text(mean)
+    tensor = "datatype: FP32, shape: [-1, 2]"
+    (tmp_path / "modelserve.yaml").write_text(
+        f"signature: {{inputs: [{{name: x, {tensor}, nullable: true}}], outputs: [{{name: y, {tensor}}}]}}"
+    )
+    assert not warm(tmp_path, allow_code=True).sharing.rows
+
+
+def test_by_models_that_take_only_some_inputs(warm: Warm, tmp_path: Path) -> None:
+    """Code that wants positive amounts, and one input that must stay as it is."""
+    (tmp_path / "model.py").write_text(
+        "class Model:\n"
+        "    def load(self, folder):\n        pass\n"
+        "    def predict(self, inputs):\n"
+        "        if (inputs['x'] < 0).any() or (inputs['one'] != inputs['one'].flat[0]).any():\n"
+        "            raise ValueError('not such')\n"
+        "        return {'y': inputs['x'] * 2}\n"
+    )
+    (tmp_path / "modelserve.yaml").write_text(
+        "signature:\n  inputs:\n  - {name: x, datatype: FP32, shape: [-1, 2]}\n"
+        "  - {name: one, datatype: INT64, shape: [-1, 2]}\n"
+        "  outputs: [{name: y, datatype: FP32, shape: [-1, 2]}]"
+    )
+    assert warm(tmp_path, allow_code=True).sharing.rows
 
 
 # Engines other than ONNX Runtime.
@@ -237,6 +329,9 @@ def test_of_code_of_a_package(warm: Warm, tmp_path: Path, answer: str, rows: boo
         f"signature: {{inputs: [{{name: x, {tensor}}}], outputs: [{{name: y, {tensor}}}]}}"
     )
     assert warm(tmp_path, allow_code=True).sharing.rows is rows
+    if not rows:
+        with pytest.raises(InvalidPackage, match=r"batching: true .* by [\d.]+"):
+            warm(tmp_path, allow_code=True, batching=True)
 
 
 def test_of_a_server_elsewhere_only_if_the_owner_says_so(
@@ -255,7 +350,60 @@ def test_of_a_server_elsewhere_only_if_the_owner_says_so(
     assert warm(tmp_path, batching=True).sharing == TOGETHER
 
 
+def test_of_texts_not_by_lengths_although_the_first_is_a_single_word(warm: Warm, tmp_path: Path) -> None:
+    """The mean over all tokens; the reference rows are of one token and of five."""
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "Ada": 1, "met": 2, "Bob": 3}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    ins = [(name, TensorProto.INT64, ["batch", "tokens"]) for name in ("input_ids", "attention_mask")]
+    nodes = [
+        node("Gather", "table input_ids", "found"),
+        node("ReduceMean", "found", "mean", axes=[1], keepdims=1),
+        node("Cast", "attention_mask", "seen", to=1),
+        node("Unsqueeze", "seen two", "seen3"),
+        node("Mul", "seen3 nothing", "zero"),
+        node("Add", "zero mean", "spread"),
+        node("Add", "spread found", "logits"),
+    ]
+    weights = {"table": np.arange(12, dtype=np.float32).reshape(4, 3), "two": [2], "nothing": np.float32(0)}
+    graph(
+        tmp_path / "m" / "model.onnx",
+        ins,
+        [("logits", TensorProto.FLOAT, ["batch", "tokens", 3])],
+        nodes,
+        weights,
+    )
+    tokenizer.save(str(tmp_path / "m" / "tokenizer.json"))
+    config = {"architectures": ["BertForTokenClassification"], "id2label": {"0": "O", "1": "B-A", "2": "I-A"}}
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "m" / "modelserve.yaml").write_text("reference: rows.jsonl")
+    (tmp_path / "m" / "rows.jsonl").write_text('{"text": "Ada"}\n{"text": "Ada met Bob met Ada"}\n')
+    sharing = warm(tmp_path / "m").sharing
+    assert (sharing.rows, sharing.lengths) == (True, False)
+
+
+def test_not_on_the_word_of_an_engine_that_was_away(warm: Warm, tmp_path: Path, monkeypatch: Any) -> None:
+    """What could not be tried is no proof: not against an owner's word either."""
+    random_graphs.independent(tmp_path / "m.onnx", 1)
+
+    def away(model: OnnxModel, tensors: Any, outputs: Any = ()) -> Any:
+        if len(tensors["x"]) > 1:
+            raise Unavailable("the engine is out of reach")
+        return predict(model, tensors, outputs)
+
+    predict = OnnxModel.predict
+    monkeypatch.setattr(OnnxModel, "predict", away)
+    assert warm(tmp_path / "m.onnx").doubts == ("the warm-up failed: the engine is out of reach",)
+    assert warm(tmp_path / "m.onnx", batching=True).sharing == TOGETHER
+
+
 # Who is told, and what clients get.
+
+
+def test_a_sequence_may_be_longer_than_a_request_may_have_rows(start: Starter, tmp_path: Path) -> None:
+    random_graphs.dependent(tmp_path / "m.onnx", 1, "over_time")
+    url = start(tmp_path / "m.onnx", max_items=10).ready()
+    x = np.ones((50, random_graphs.WIDTH), np.float32)
+    assert infer(url, x=x).shape == x.shape
 
 
 def infer(url: str, **inputs: Any) -> Any:
@@ -273,7 +421,7 @@ def infer(url: str, **inputs: Any) -> Any:
 def test_is_told_in_log_metadata_and_announcement(start: Starter, tmp_path: Path) -> None:
     server = start(detector(tmp_path / "nms.onnx"))
     url = server.ready()
-    why = 'input "boxes" calls its first axis "batch", and output "selected" "num_selected"'
+    why = f'input "boxes" calls its first axis "batch", and output "selected" "num_selected"; {WAY_OUT}'
     (event,) = (event for event in server.events() if event["event"] == "runs_alone")
     assert event["reason"] == why
     parameters = httpx.get(f"{url}/v2/models/m").json()["parameters"]

@@ -60,7 +60,7 @@ class BatchingMode(StrEnum):
 
 
 class Batching(Section):
-    """Many requests, one run of the model. ``none`` and ``true`` stand for the modes none and independent."""
+    """Many requests, one run of the model. A mode may stand in place of all, and ``true`` for independent."""
 
     mode: BatchingMode = BatchingMode.AUTO
     """Which requests may share a run: ``auto`` finds out, ``none`` runs each alone and whole,
@@ -76,13 +76,13 @@ class Batching(Section):
     def _from_a_word(cls, value: Any) -> Any:
         if isinstance(value, bool):
             return {"mode": BatchingMode.INDEPENDENT if value else BatchingMode.NONE}
-        return {"mode": value} if value == BatchingMode.NONE else value
+        return {"mode": value} if isinstance(value, str) else value
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {"anyOf": [handler(schema), {"enum": ["none", True, False]}]}
+        return {"anyOf": [handler(schema), {"enum": [*BatchingMode, True, False]}]}
 
 
 class WarmUp(StrEnum):

@@ -35,6 +35,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from modelserve.domain.inference import DataType, TensorSpec
 from modelserve.domain.models import Task
@@ -50,6 +51,8 @@ Bound = Annotated[int, Strict(), Field(ge=1)]
 
 def _none(value: Any) -> Any:
     """YAML has no word "none": it is text there."""
+    if value not in ("none", True, False, None):
+        raise PydanticCustomError("batching", "none or true is wanted")
     return False if value == "none" else value
 
 

@@ -117,7 +117,7 @@ class Engine:
         pending = _Pending(jobs, self._loop.create_future())
         call = Call(now, deadline, request.priority, owner=pending)
         for job in jobs:
-            fit = job.fit or _UNPREPARED
+            fit = job.fit or self._unprepared()
             call.add(fit.kind, fit.rows, (pending, job), fit.size)
         self._offer(call, len(jobs))
         timer = None
@@ -130,6 +130,10 @@ class Engine:
                 timer.cancel()
             if pending.left:
                 self._drop(call)
+
+    def _unprepared(self) -> Fit:
+        """A fit for an item without tensors yet: such items are prepared and run together, if they may."""
+        return _UNPREPARED if self.joiner.joinable else Fit(object(), 1)
 
     def _offer(self, call: Call, items: int) -> None:
         with self._wake:

@@ -9,6 +9,7 @@ that cannot be written (a full disk) is lost and counted, and hurts no request.
 
 from __future__ import annotations
 
+import copy
 import datetime
 import logging
 import os
@@ -38,6 +39,12 @@ class EventLog:
         self._skipped: dict[str, int] = {}
         self.lost = 0
         """Lines that could not be written."""
+
+    def about(self, **fields: Any) -> EventLog:
+        """The same log, with more fields that all events share."""
+        other = copy.copy(self)
+        other._shared = {**self._shared, **fields}
+        return other
 
     def info(self, event: str, **fields: Any) -> None:
         self.write("info", event, fields)

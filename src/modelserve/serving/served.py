@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Self
 
-from modelserve.batching.joining import Joiner, merge
+from modelserve.batching.joining import Fit, Joiner, merge
 from modelserve.batching.plans import Plan
 from modelserve.batching.sharing import UNTRIED, Sharing
 from modelserve.domain.inference import InferenceRequest, InferenceResponse, Signature, Tensors
@@ -142,9 +142,7 @@ class Served:
         if self._streams is None or request.tensors is None:
             yield await self.answer(request)
             return
-        rows = self._joiner.fit(request.tensors, request.outputs).rows
-        if rows > self._max_items:
-            raise _too_many(rows, "rows", self._max_items)
+        self._counted(request.tensors, request.outputs)
         with self:
             pieces = self._streams.pieces(request.tensors, request.outputs, request.deadline)
             async with aclosing(pieces):
@@ -173,15 +171,20 @@ class Served:
 
     async def _tensors(self, tensors: Tensors, request: InferenceRequest) -> Tensors:
         joiner, outputs = self._joiner, request.outputs
-        whole = joiner.fit(tensors, outputs)
-        if whole.rows > self._max_items:
-            raise _too_many(whole.rows, "rows", self._max_items)
+        whole = self._counted(tensors, outputs)
         if whole.rows <= self._max_batch or not joiner.joinable:
             found: Tensors = await self.engine.run_one(TensorJob(tensors, whole, outputs), request)
             return found
         chunks = joiner.chunks(tensors, self._max_batch)
         jobs = [TensorJob(chunk, joiner.fit(chunk, outputs), outputs) for chunk in chunks]
         return merge(await self.engine.run(jobs, request))
+
+    def _counted(self, tensors: Tensors, outputs: tuple[str, ...]) -> Fit:
+        """Raises PayloadTooLarge for more rows than one request may have, if the first axis counts rows."""
+        fit = self._joiner.fit(tensors, outputs)
+        if fit.rows > self._max_items and self._joiner.joinable:
+            raise _too_many(fit.rows, "rows", self._max_items)
+        return fit
 
     async def _answers(self, items: Sequence[str | bytes], request: InferenceRequest) -> tuple[Answer, ...]:
         task = self.loaded.task

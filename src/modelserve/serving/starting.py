@@ -44,9 +44,9 @@ class Starter:
         return self.serve(settings, loaded, cost)
 
     def _warm(self, settings: ServerSettings) -> tuple[Loaded, CostModel]:
-        loaded, cost = self._load(settings), CostModel()
+        loaded, cost, log = self._load(settings), CostModel(), self._about(settings)
         try:
-            loaded = warm_up(loaded, _plan(settings, loaded).max_batch, self._log, cost)
+            loaded = warm_up(loaded, _plan(settings, loaded).max_batch, log, cost)
             if needs_calibration(loaded, settings, cost):
                 return self._calibrated(loaded, settings, cost)
         except BaseException:
@@ -58,14 +58,19 @@ class Starter:
         self, loaded: Loaded, settings: ServerSettings, cost: CostModel
     ) -> tuple[Loaded, CostModel]:
         """What is found out is remembered; a model that was loaded anew is warmed up anew."""
-        found = calibrate(loaded, settings, cost, self._log)
+        log = self._about(settings)
+        found = calibrate(loaded, settings, cost, log)
         if found.plan is not None and found.tuning is not None:
             findings = Calibrations(settings.calibrations)
             findings.keep(found.tuning.circumstances, found.plan)
         if found.model is not loaded.model:
             cost = CostModel()
-            found = warm_up(found, _plan(settings, found).max_batch, self._log, cost)
+            found = warm_up(found, _plan(settings, found).max_batch, log, cost)
         return found, cost
+
+    def _about(self, settings: ServerSettings) -> EventLog:
+        """The log of a server of many models, for what concerns one."""
+        return self._log.about(model=settings.service, version=settings.revision)
 
     def serve(self, settings: ServerSettings, loaded: Loaded, cost: CostModel) -> Served:
         """Start the workers of a loaded model."""

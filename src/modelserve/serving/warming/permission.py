@@ -12,6 +12,8 @@ from modelserve.domain.models import ModelPackage
 from modelserve.errors import InvalidPackage
 from modelserve.packages.operators import MIXING, operators_of
 
+_WAY_OUT = "if each row is answered by itself, say `batching: true`"
+
 
 def objections(package: ModelPackage, signature: Signature) -> str:
     """What speaks against shared runs before any was tried; empty if nothing does. Reads the model's file."""
@@ -20,7 +22,7 @@ def objections(package: ModelPackage, signature: Signature) -> str:
     if package.batching:
         return ""
     if reason := unlike_axes(signature):
-        return f"{reason}; `batching: true` says that it counts rows" if "no name" in reason else reason
+        return f"{reason}; {_WAY_OUT}"
     mixing = sorted(operators_of(package.model_file) & MIXING)
     return f"its operator {mixing[0]} looks at all rows of a run together" if mixing else ""
 
@@ -29,7 +31,7 @@ def unknown(package: ModelPackage, signature: Signature, why: str) -> Sharing:
     """What holds where no trial could be made, because of ``why``."""
     if package.batching and not fixed_axis(signature):
         return TOGETHER
-    return Sharing(False, False, _forbidden(package) or why)
+    return Sharing(False, False, _forbidden(package) or f"{why}; {_WAY_OUT}")
 
 
 def refused(package: ModelPackage, why: str) -> Sharing:

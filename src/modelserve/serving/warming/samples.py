@@ -21,8 +21,10 @@ from modelserve.serving.served import Loaded
 LENGTH, SIDE = 16, 224
 """What an axis of any length gets: a few tokens, or the side of an image."""
 TEXT = "Ada Lovelace met Charles Babbage in London in 1833, and wrote to him for years."
-QUIET, LOUD = 0.02, 30.0
-"""Sizes of other rows as shares of the first: what is computed over a whole batch shows where they differ."""
+QUIET, LOUD, LARGE = 0.02, 30.0, 1000.0
+"""Sizes of other rows' numbers: what is computed over a whole batch shows where they differ."""
+BYTE = 256
+"""Whole numbers are made up below this where large ones are tried."""
 _WIDE, _NARROW = 10, 2
 """Whole numbers are made up below this: most models take ten kinds of a thing, and others only yes or no."""
 
@@ -60,14 +62,27 @@ def made_up(loaded: Loaded) -> Iterator[Tensors]:
     yield {spec.name: _ones(spec) for spec in inputs}
 
 
-def others(row: Tensors) -> Iterator[Tensors]:
-    """Other rows than this, of the same datatypes and shapes: numbers of another size, and else some of its
-    own values, which are valid."""
+def others(row: Tensors, signature: Signature) -> Iterator[Tensors]:
+    """Other rows than this, of the same datatypes and shapes, the most telling first: small and large
+    numbers, some missing where that is allowed, shorter masks; then with fewer inputs changed, for models
+    that don't take all of it."""
     chance = np.random.default_rng(1)
-    for size, turn in ((QUIET, 1), (LOUD, 2)):
-        other = {name: _other(data, chance, size, turn) for name, data in row.items()}
-        if any(not np.array_equal(other[name], data) for name, data in row.items()):
-            yield other
+    nullable = {spec.name for spec in signature.inputs if spec.nullable}
+    floats = {name for name, data in row.items() if data.dtype.kind == "f"}
+    for change in (_quiet, _loud, _large, _few):
+        other = {name: change(name, data, chance) for name, data in row.items()}
+        if change is _loud:
+            other |= {name: _with_gaps(other[name]) for name in nullable & floats}
+        yield from _if_other(other, row)
+    for change in (_loud, _quiet):
+        for some in (floats, row.keys() - floats):
+            other = {name: change(name, row[name], chance) for name in some}
+            yield from _if_other(row | other, row)
+
+
+def _if_other(other: Tensors, row: Tensors) -> Iterator[Tensors]:
+    if any(not np.array_equal(other[name], data) for name, data in row.items()):
+        yield other
 
 
 def cut(row: Tensors, signature: Signature, length: int) -> Tensors:
@@ -114,12 +129,64 @@ def _ones(spec: TensorSpec) -> Array:
     return np.ones(_shape(spec), spec.datatype.numpy)
 
 
-def _other(data: Array, chance: np.random.Generator, size: float, turn: int) -> Array:
+def _quiet(name: str, data: Array, chance: np.random.Generator) -> Array:
+    return _of_size(name, data, chance, QUIET, (0.0, 0.5))
+
+
+def _loud(name: str, data: Array, chance: np.random.Generator) -> Array:
+    return _of_size(name, data, chance, LOUD, (0.5, 1.0))
+
+
+def _few(name: str, data: Array, chance: np.random.Generator) -> Array:
+    """Numbers above zero, for models of amounts, and whole ones again from among the row's own."""
     if data.dtype.kind == "f":
-        largest = float(np.abs(data).max(initial=0.0)) or 1.0
+        return np.abs(_of_size(name, data, chance, 1.0, (0.0, 1.0)))
+    return chance.choice(data.ravel(), data.shape) if data.size else data
+
+
+def _large(name: str, data: Array, chance: np.random.Generator) -> Array:
+    """Numbers above zero that are far beyond the others'; of whole ones, what bytes and small tables hold."""
+    if data.dtype.kind == "f" and not _is_mask(name, data):
+        return (np.abs(chance.standard_normal(data.shape)) * LARGE).astype(data.dtype)
+    if data.dtype.kind in "iu" and not _is_mask(name, data):
+        return chance.integers(BYTE // 2, BYTE, data.shape).astype(data.dtype)
+    return _of_size(name, data, chance, LOUD, (0.0, 1.0))
+
+
+def _of_size(
+    name: str, data: Array, chance: np.random.Generator, size: float, part: tuple[float, float]
+) -> Array:
+    """Numbers of another size than the data's; whole ones from a ``part`` of their range, which are likely to
+    be valid; masks of another length; other texts."""
+    if _is_mask(name, data):
+        return _shorter(data, part[1] / 2)
+    if data.dtype.kind == "f":
+        largest = max(1.0, float(np.abs(data).max(initial=0.0, where=np.isfinite(data))))
         return (chance.standard_normal(data.shape) * largest * size).astype(data.dtype)
-    if data.size > 1:
-        return chance.choice(data.ravel(), data.shape)
-    if data.dtype == np.object_:
-        return np.full(data.shape, data.item() + b" " + str(turn).encode(), dtype=object)
-    return data if data.dtype == np.bool_ else (data + turn).astype(data.dtype)
+    if data.dtype.kind in "iu" and data.size:
+        least, span = int(data.min()), int(data.max()) - int(data.min())
+        low, high = (least + int(span * end) for end in part)
+        return chance.integers(low, high, data.shape, endpoint=True).astype(data.dtype)
+    texts = np.empty(data.size, np.object_)
+    texts[:] = [value + b" %d" % (10 * part[1]) for value in data.ravel()]
+    return texts.reshape(data.shape)
+
+
+def _is_mask(name: str, data: Array) -> bool:
+    return data.dtype == np.bool_ or "mask" in name
+
+
+def _shorter(mask: Array, share: float) -> Array:
+    """True, or one, for a share of the last axis; turned about where that has no more than one element."""
+    if not mask.ndim or mask.shape[-1] < 2:
+        return np.logical_not(mask).astype(mask.dtype)
+    shorter = mask.copy()
+    shorter[..., max(1, int(mask.shape[-1] * share)) :] = 0
+    return shorter
+
+
+def _with_gaps(data: Array) -> Array:
+    """Every other number is missing."""
+    gaps = data.ravel().copy()
+    gaps[::2] = np.nan
+    return gaps.reshape(data.shape)

@@ -1,7 +1,7 @@
 """A trial of a model at load: a few different rows run alone and in company, and their answers are compared.
 
-The batches that the warm-up runs anyway are the company, so that a trial costs little more than a run of each
-row by itself.
+The batches that the warm-up runs anyway are the company where they can be, and rows are short where they may
+be, so that a trial costs little more than a run of each row by itself.
 """
 
 from __future__ import annotations
@@ -9,44 +9,74 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 
+import numpy as np
+
 from modelserve.batching.joining import Joiner
 from modelserve.batching.sharing import TOGETHER, departure
 from modelserve.domain.inference import Tensors
-from modelserve.errors import ModelServeError
+from modelserve.errors import (
+    DeadlineExceeded,
+    EngineDied,
+    ModelServeError,
+    NotReady,
+    Overloaded,
+    Unavailable,
+)
 from modelserve.runtimes.base import Model, is_accelerated
-from modelserve.serving.warming.samples import LENGTH, cut, others
+from modelserve.serving.warming.samples import cut, others
 
-LEAST = 4
-"""Rows of the largest batch that a trial needs: one of three different rows is in it twice."""
+MOST = 3
+"""Other rows than the first."""
+AWAY = (DeadlineExceeded, NotReady, Overloaded, Unavailable)
+"""What says nothing of the model, but that the engine can't be asked just now."""
 
 Run = Callable[[Tensors], Tensors]
 
 
 class Trial:
-    """Of one model, which takes ``first``, a row. ``coarse``: it may round as accelerators do."""
+    """Of one model, which was asked ``first``, a row, twice: ``answers``.
 
-    def __init__(self, model: Model, first: Tensors, coarse: bool) -> None:
+    ``coarse``: it may round as accelerators do. Everything here raises what is :data:`AWAY`.
+    """
+
+    def __init__(self, model: Model, first: Tensors, answers: tuple[Tensors, Tensors], coarse: bool) -> None:
         self._model, self._coarse = model, coarse or is_accelerated(model)
         self._joiner = Joiner(model.signature, TOGETHER)
-        self._rows, self._alone = [first], [model.predict(first)]
+        self._first, self._answers = first, answers
+        self._rows: list[Tensors] = []
+        self._alone: list[Tensors] = []
 
-    def hindrance(self) -> str:
-        """Run other rows by themselves. Why the trial can show nothing; empty if it can.
+    @property
+    def rows(self) -> int:
+        """Different rows that are compared."""
+        return len(self._rows)
 
-        Raises ModelServeError if the model fails on the first row, which it took before.
-        """
-        (first,), (answer,) = self._rows, self._alone
-        if apart := departure(answer, self._model.predict(first), self._coarse):
-            return f"equal inputs get different answers: {apart}"
-        for row in others(first):
+    def fickle(self) -> str:
+        """How answers to equal inputs differ; empty if they don't."""
+        return departure(*self._answers, self._coarse, "from one call to the next")
+
+    def hindrance(self, most: int = MOST) -> str:
+        """Run up to ``most`` other rows by themselves. Why a trial can't show anything; empty if it can."""
+        self._keep(self._first, self._answers[1])
+        for row in others(self._first, self._model.signature):
+            if len(self._rows) > most:
+                break
             try:
-                answer = self._model.predict(row)
+                self._keep(row, self._model.predict(row))
+            except AWAY:
+                raise
+            except EngineDied as error:
+                return (
+                    f"its engine did not survive an input of exactly its signature's shapes: {error.message}"
+                )
             except ModelServeError:  # a row that the model does not take shows nothing
                 continue
-            self._rows.append(row)
-            self._alone.append(answer)
-        if len(self._rows) == 1:
-            return "no two different inputs are known that the model takes"
+        few = len(self._rows) < 2
+        return "no two different inputs are known that the model answers with numbers" if few else ""
+
+    def monotony(self) -> str:
+        """Whether all rows got the same answer by themselves, which they then get in any company; empty if
+        they did not."""
         alike = all(not departure(self._alone[0], each, self._coarse) for each in self._alone[1:])
         return "different inputs, as far as they are known, get equal answers" if alike else ""
 
@@ -64,22 +94,34 @@ class Trial:
         return self._compare(rows, alone, run)
 
     def padding(self) -> str:
-        """How answers change where a short row is padded to the length of another; empty if they don't."""
-        first = self._rows[0]
-        long = min(LENGTH, self._joiner.fit(first).length)
-        if long < 2:
+        """How answers change where a short row is padded to the length of another, or why that is not known;
+        empty if they stay the same."""
+        length = self._joiner.fit(self._first).length
+        if not length:
             return ""
-        rows = [cut(first, self._model.signature, length) for length in (long, long // 2)]
+        if length < 2:
+            return "no input of more than one token is known"
+        rows = [cut(self._first, self._model.signature, most) for most in (length, length // 2)]
         try:
             alone = [self._model.predict(row) for row in rows]
+        except AWAY:
+            raise
         except ModelServeError as error:
             return f"shorter inputs fail: {error.message}"
         return self._compare(rows, alone, self._model.predict)
+
+    def _keep(self, row: Tensors, answer: Tensors) -> None:
+        """Unless all that it was answered is no number: that is the same in any company."""
+        if not all(data.dtype.kind == "f" and np.isnan(data).all() for data in answer.values()):
+            self._rows.append(row)
+            self._alone.append(answer)
 
     def _compare(self, rows: Sequence[Tensors], alone: Sequence[Tensors], run: Run) -> str:
         fits = [self._joiner.fit(row) for row in rows]
         try:
             pieces = self._joiner.split(run(self._joiner.assemble(rows, fits)), fits)
+        except AWAY:
+            raise
         except ModelServeError as error:
             return f"{len(rows)} rows in one run: {error.message}"
         found = (departure(*each, self._coarse) for each in zip(alone, pieces, strict=True))

@@ -11,34 +11,31 @@ import math
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from modelserve.batching.cost import CostModel
 from modelserve.batching.joining import Joiner
-from modelserve.batching.sharing import TOGETHER, Sharing
+from modelserve.batching.sharing import TOGETHER, UNTRIED, Sharing
 from modelserve.domain.inference import Tensors
-from modelserve.errors import (
-    DeadlineExceeded,
-    InvalidPackage,
-    ModelServeError,
-    NotReady,
-    Overloaded,
-    Unavailable,
-)
+from modelserve.errors import InvalidPackage, ModelServeError
 from modelserve.runtimes.base import Streaming
 from modelserve.serving.logs import EventLog
 from modelserve.serving.served import Loaded
 from modelserve.serving.warming.longest import try_longest
 from modelserve.serving.warming.permission import objections, refused, unknown
-from modelserve.serving.warming.samples import is_exact, made_up, reference_rows
-from modelserve.serving.warming.trial import LEAST, Run, Trial
+from modelserve.serving.warming.samples import LENGTH, cut, is_exact, made_up, reference_rows
+from modelserve.serving.warming.trial import AWAY, MOST, Run, Trial
 
 REPEATS, ENOUGH = 20, 0.02
 """Runs of one batch, at most, and seconds after which no further one begins."""
 SECONDS = 10.0
 """Time for warming up, at most; checked between runs."""
-_AWAY = (DeadlineExceeded, NotReady, Overloaded, Unavailable)
-"""What says nothing of the model, but that the engine can't be asked just now."""
+SLOW = f"its runs are too slow to try that within {SECONDS:g} s"
+LEAST_RUNS = 3
+"""Runs that a trial takes at least: of another row, and of two batches."""
+EXTRA = 0.5
+"""Seconds that other rows may take to be run by themselves, but for one."""
 
 
 def warm_up(loaded: Loaded, max_batch: int, log: EventLog, cost: CostModel) -> Loaded:
@@ -65,7 +62,7 @@ def warm_up(loaded: Loaded, max_batch: int, log: EventLog, cost: CostModel) -> L
 def an_item(loaded: Loaded) -> Tensors:
     """The first of the package's reference rows, else one that is made up and that the model takes. Raises
     what reading the row raises, and what the model does."""
-    return next(reference_rows(loaded), None) or _fit_for(loaded)
+    return next(reference_rows(loaded), None) or _fit_for(loaded)[0]
 
 
 def _reference(loaded: Loaded, most: int) -> list[Tensors]:
@@ -75,19 +72,18 @@ def _reference(loaded: Loaded, most: int) -> list[Tensors]:
         raise _unfit(error) from error
 
 
-def _fit_for(loaded: Loaded) -> Tensors:
-    """The first of the made-up rows that the model takes. Raises what it raises for the last of them."""
+def _fit_for(loaded: Loaded) -> tuple[Tensors, Tensors]:
+    """The first of the made-up rows that the model takes, and its answer. Raises what it raises for the last
+    of them."""
     *before, last = made_up(loaded)
     for row in before:
         try:
-            loaded.model.predict(row)
-        except _AWAY:
+            return row, loaded.model.predict(row)
+        except AWAY:
             raise
         except ModelServeError:
             continue
-        return row
-    loaded.model.predict(last)
-    return last
+    return last, loaded.model.predict(last)
 
 
 def _doubtful(loaded: Loaded, error: ModelServeError, reference: bool) -> Loaded:
@@ -96,13 +92,13 @@ def _doubtful(loaded: Loaded, error: ModelServeError, reference: bool) -> Loaded
         raise error
     if reference:
         raise _unfit(error) from error
-    if is_exact(loaded.model.signature) and not isinstance(error, _AWAY):
+    if is_exact(loaded.model.signature) and not isinstance(error, AWAY):
         raise InvalidPackage(
             f"the model fails on inputs that are made up from its signature: {error.message}; mend it, or "
             f"say `warmUp: skip` if it takes only inputs of a kind that no signature tells"
         ) from error
     doubt = f"the warm-up failed: {error.message}"
-    return replace(_untried(loaded, "the warm-up failed"), doubts=(doubt,))
+    return replace(_untried(loaded, doubt), doubts=(doubt,))
 
 
 def _untried(loaded: Loaded, why: str) -> Loaded:
@@ -126,52 +122,106 @@ def _told(log: EventLog, loaded: Loaded) -> Loaded:
 
 class _Runs:
     def __init__(self, loaded: Loaded, cost: CostModel, max_batch: int) -> None:
-        self._loaded, self._model, self._cost, self._max_batch = loaded, loaded.model, cost, max_batch
+        self._loaded, self._package, self._model = loaded, loaded.package, loaded.model
+        self._cost, self._max_batch = cost, max_batch
+        self._joiner = Joiner(loaded.model.signature, TOGETHER)
         self._until = time.monotonic() + SECONDS
+        self._measured: set[int] = set()
+        """Sizes of batches."""
 
     def go(self, rows: Sequence[Tensors]) -> Sharing:
         """Run rows of the package, or one that is made up, then batches. Raises what the model raises."""
         if isinstance(self._model, Streaming) and self._model.streams and not self._model.whole:
             _first_piece(self._model, rows[0] if rows else next(made_up(self._loaded)))
             return self._unknown("it answers in pieces")
-        for row in rows:
-            self._model.predict(row)
+        first, answer = self._begun(rows)
+        again = self._measure(first, self._joiner.fit(first).cost)
+        sharing = self._loaded.sharing
+        if sharing is UNTRIED:
+            sharing = self._tried(first, (answer, again), max(rows, key=self._length, default=first))
+        self._measure_larger(first, sharing)
+        return sharing
+
+    def _begun(self, rows: Sequence[Tensors]) -> tuple[Tensors, Tensors]:
+        """The row to go on with, and its answer, once all rows have run for which there is time."""
+        if not rows:
+            return _fit_for(self._loaded)
+        answer = self._model.predict(rows[0])
+        for row in rows[1:]:
             if self._late:
                 break
-        first = rows[0] if rows else _fit_for(self._loaded)
-        fit = Joiner(self._model.signature, TOGETHER).fit(first)
-        self._measure(first, fit.cost)
-        if objection := objections(self._loaded.package, self._model.signature):
-            return refused(self._loaded.package, objection)
-        return self._tried(Trial(self._model, first, self._loaded.package.external is not None), fit.cost)
+            self._model.predict(row)
+        return rows[0], answer
 
     @property
     def _late(self) -> bool:
         return time.monotonic() > self._until
 
-    def _tried(self, trial: Trial, cost: int) -> Sharing:
-        if hindrance := trial.hindrance():
+    def _length(self, row: Tensors) -> int:
+        return self._joiner.fit(row).length
+
+    def _tried(self, row: Tensors, answers: tuple[Tensors, Tensors], longest: Tensors) -> Sharing:
+        if objection := objections(self._package, self._model.signature):
+            return refused(self._package, objection)
+        if longest is not row or self._length(row) > LENGTH:
+            row = cut(
+                longest, self._model.signature, LENGTH
+            )  # what company does shows with a few tokens, too
+            answers = self._model.predict(row), self._model.predict(row)
+        trial = Trial(self._model, row, answers, self._package.external is not None)
+        if why := trial.fickle():
+            return refused(self._package, f"equal inputs get different answers: {why}")
+        if hindrance := self._hindrance(trial, self._cost.seconds(self._joiner.fit(row).cost)):
             return self._unknown(hindrance)
+        return self._outcome(trial, row)
+
+    def _outcome(self, trial: Trial, row: Tensors) -> Sharing:
         if why := trial.miscount():
-            return refused(self._loaded.package, why)
-        size = 2
-        while size <= max(LEAST, self._max_batch) and not self._late:
-            if why := trial.company(size, self._runner(size, cost)):
-                return refused(self._loaded.package, why)
-            size *= 2
-        if size <= LEAST:
-            return self._unknown(f"its runs are too slow to try that within {SECONDS:g} s")
+            return refused(self._package, why)
+        for size in self._sizes(trial, row):
+            if self._late:
+                return self._unknown(SLOW)
+            if why := trial.company(size, self._runner(row, size)):
+                return refused(self._package, why)
+        if why := trial.monotony():
+            return self._unknown(why)
         if why := trial.padding():
             return Sharing(True, False, f"only requests of one length share a run: {why}")
         return TOGETHER
 
-    def _unknown(self, why: str) -> Sharing:
-        return unknown(self._loaded.package, self._model.signature, why)
+    def _hindrance(self, trial: Trial, seconds: float) -> str:
+        """Why a trial can't show anything; ``seconds`` are what a run takes."""
+        if time.monotonic() + LEAST_RUNS * seconds > self._until:
+            return SLOW
+        return trial.hindrance(max(1, min(MOST, int(EXTRA / seconds))) if seconds else MOST)
 
-    def _runner(self, size: int, cost: int) -> Run:
-        if size > self._max_batch:
+    def _sizes(self, trial: Trial, row: Tensors) -> tuple[int, int]:
+        """Batches of a trial: of two rows, and of so many that each row or one of them is in it twice."""
+        if self._is_whole(row) and self._max_batch >= 2 * trial.rows:
+            return 2, 2 * trial.rows
+        return 2, trial.rows + 1
+
+    def _is_whole(self, row: Tensors) -> bool:
+        """Whether the trial's rows cost what rows of the warm-up do."""
+        return self._length(row) < LENGTH
+
+    def _runner(self, row: Tensors, size: int) -> Run:
+        """What runs a batch of a trial; those that the warm-up needs as well are measured."""
+        if not self._is_whole(row) or size > self._max_batch or size & (size - 1):
             return self._model.predict
-        return lambda batch: self._measure(batch, size * cost)
+        self._measured.add(size)
+        return partial(self._measure, cost=size * self._joiner.fit(row).cost)
+
+    def _measure_larger(self, first: Tensors, sharing: Sharing) -> None:
+        """Batches that no trial has measured."""
+        fit, size = self._joiner.fit(first), 2
+        while sharing.rows and size <= self._max_batch and not self._late:
+            if size not in self._measured:
+                self._measure(self._joiner.assemble([first] * size, [fit] * size), size * fit.cost)
+            size *= 2
+
+    def _unknown(self, why: str) -> Sharing:
+        return unknown(self._package, self._model.signature, why)
 
     def _measure(self, batch: Tensors, cost: int) -> Tensors:
         """Run a batch a few times, and learn of the fastest: the first lays out memory, and others may have
