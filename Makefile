@@ -66,7 +66,7 @@ test-torch: tools $(TORCH_VENV)/.installed ## Run the tests of PyTorch models an
 	  tests/docs/test_examples_of_the_runtimes.py -k torch
 
 # An environment on top of .venv: PyTorch is larger than everything else together, and stays out of the lock.
-$(TORCH_VENV)/.installed: $(STAMP)
+$(TORCH_VENV)/.installed: $(STAMP) Makefile
 	@echo "Setting up $(TORCH_VENV) with $(TORCH) and $(TRANSFORMERS) ..."
 	@$(PYTHON) -m venv $(TORCH_VENV)
 	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
