@@ -67,7 +67,7 @@ def others(row: Tensors, signature: Signature) -> Iterator[Tensors]:
     numbers, some missing where that is allowed, shorter masks; then with fewer inputs changed, for models
     that don't take all of it."""
     chance = np.random.default_rng(1)
-    nullable = {spec.name for spec in signature.inputs if spec.nullable}
+    nullable = {spec.name for spec in signature.inputs if spec.nullable or spec.optional}
     floats = {name for name, data in row.items() if data.dtype.kind == "f"}
     for change in (_quiet, _loud, _large, _few):
         other = {name: change(name, data, chance) for name, data in row.items()}
