@@ -104,3 +104,54 @@ def test_with_the_line_ends_of_windows_is_refused_with_a_way_out(tmp_path):
     content = (tmp_path / "model.txt").read_bytes()
     (tmp_path / "model.txt").write_bytes(content.replace(b"\n", b"\r\n"))
     assert "its lines end as those of Windows" in refusal(tmp_path)
+
+
+def file_without_sizes(tmp_path):
+    """As before 2.0.12, where the engine finds the trees by their lines."""
+    told = {"verbose": -1, "num_threads": 1, "objective": "binary", "min_data_in_leaf": 2}
+    lightgbm.train(told, lightgbm.Dataset(ROWS, CLASSES), 3).save_model(tmp_path / "model.txt")
+    text = (tmp_path / "model.txt").read_text()
+    text = re.sub("\ntree_sizes=.*", "", text).replace("feature_importances:", "feature importances:")
+    return text.replace("\nend of trees\n", "").partition("parameters:")[0].rstrip("\n") + "\n"
+
+
+LINES = [f"\n{name}=" for name in ("num_leaves", "num_cat", "leaf_value", "threshold", "left_child")]
+
+
+def test_without_the_sizes_of_trees_is_checked_as_well(tmp_path):
+    text = file_without_sizes(tmp_path)
+    (tmp_path / "model.txt").write_text(text)
+    assert open_package(tmp_path)
+    for place in range(97, text.index("feature importances:\n"), 97):
+        (tmp_path / "model.txt").write_text(text[:place])
+        assert "is no whole LightGBM model" in refusal(tmp_path)
+    for line in LINES:
+        (tmp_path / "model.txt").write_text(re.sub(f"{line}.*", "", text, count=1))
+        assert "is no whole LightGBM model" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("\n\n\nTree=1\n", "\nTree=1\n", "'Tree=0' has no end"),
+        ("\n\n\nTree=1\n", "\n\nTree=2\n", "tree 1 does not begin where it should"),
+        ("\nTree=0\n", "\nTree=00\n", "tree 0 does not begin where it should"),
+        ("\nTree=0\n", "\ntree=0\n", "'tree' stands where a field should"),
+        ("\nthreshold=", "\n\nthreshold=", "tree 1 does not begin where it should"),
+        ("\nshrinkage=1\n", "\nshrinkage\n", "'shrinkage' stands where a field should"),
+        ("\nshrinkage=1\n", "\n\nshrinkage=1\n", "tree 1 does not begin where it should"),
+        (
+            "\nshrinkage=1\n",
+            "".join(f"\na{index}=1" for index in range(9)) + "\n",
+            "'Tree=0' has no end",
+        ),
+        ("num_tree_per_iteration=1", "num_tree_per_iteration=0", "it has 0 trees per iteration"),
+        ("num_class=1\nnum_tree_per_iteration=1\n", "", "'num_class' is missing"),
+        ("num_cat=0\n", "", "tree 0 has no num_cat: no engine since 2.0.5 reads such a model"),
+    ],
+)
+def test_without_the_sizes_of_trees_that_was_changed_is_refused(tmp_path, old, new, said):
+    text = file_without_sizes(tmp_path)
+    assert old in text
+    (tmp_path / "model.txt").write_text(text.replace(old, new, 1))
+    assert re.search(said, refusal(tmp_path))

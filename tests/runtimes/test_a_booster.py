@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import re
 
 import lightgbm
 import numpy as np
@@ -200,14 +201,25 @@ def version_2_1(text):
     return text.partition("\nend of parameters")[0].replace("\n\nparameters:", "\nparameters:")
 
 
+NEWER = "version|tree_sizes|leaf_weight|internal_weight|is_linear"
+
+
+def version_2_0(text, newer=NEWER):
+    """Without parameters and the fields that came later; more lines stand empty between trees."""
+    text = version_2_1(text).partition("parameters:")[0]
+    found, count = re.subn(rf"(?m)^(?:{newer})=.*\n", "", text)
+    assert count >= len(newer.split("|"))
+    return found.replace("\nTree=", "\n\nTree=")
+
+
 OLDER = {
     "as it is": lambda text: text,
     "2.2": lambda text: text.replace("feature_importances:", "feature importances:"),
     "2.1": version_2_1,
-    "2.0": lambda text: version_2_1(text).partition("parameters:")[0],
-    "2.0, by Python": lambda text: (
-        version_2_1(text).partition("parameters:")[0] + "\npandas_categorical:null"
-    ),
+    "2.0": lambda text: version_2_0(text, f"{NEWER}|num_tree_per_iteration"),
+    "2.0.11": version_2_0,
+    "2.0.11, by Python": lambda text: version_2_0(text) + "\npandas_categorical:null",
+    "without sizes": lambda text: re.sub("\ntree_sizes=.*", "", text),
     "without parameters": lambda text: text.partition("\nparameters:")[0],
     "without importances": lambda text: text.partition("\nfeature_importances:")[0],
     "with a parser": lambda text: text + '\nparser:\n{"className": "Own"}\nend of parser\n',
@@ -226,6 +238,19 @@ def test_of_lightgbm_that_python_did_not_write_is_served(opened, tmp_path, told,
     assert text.endswith("\nend of parameters\n")
     assert ("cat_threshold=" in text) is (told is CATEGORIES)
     (tmp_path / "model.txt").write_text(older(text))
+    with opened(tmp_path) as model:
+        answer = model.predict(given(model))["prediction"]
+    np.testing.assert_allclose(answer, booster.predict(ROWS), rtol=1e-6)
+
+
+def test_of_lightgbm_2_0_tells_its_classes(opened, tmp_path):
+    always = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 5}
+    kinds = ROWS[:, 3].astype(int) % 3
+    told = {"objective": "multiclass", "num_class": 3}
+    booster = lightgbm.train(always | told, lightgbm.Dataset(ROWS, kinds), 4)
+    by_the_engine_alone(booster, tmp_path / "model.txt")
+    older = version_2_0((tmp_path / "model.txt").read_text(), f"{NEWER}|num_tree_per_iteration")
+    (tmp_path / "model.txt").write_text(older)
     with opened(tmp_path) as model:
         answer = model.predict(given(model))["prediction"]
     np.testing.assert_allclose(answer, booster.predict(ROWS), rtol=1e-6)

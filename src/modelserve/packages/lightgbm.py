@@ -7,7 +7,7 @@ process. So the whole file is read and checked here first, without the engine.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from modelserve.domain.inference import DataType, Signature, TensorSpec
@@ -24,6 +24,9 @@ OUTPUT = "prediction"
 
 _FIELD = re.compile(r"[A-Za-z_]\w*")
 _PLAIN = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]*")
+_BLANK = re.compile(r"\n*")
+_MOST_LINES = 22
+"""Fields of a tree that the engine reads (``max_num_line`` in LightGBM's ``src/io/tree.cpp``)."""
 
 
 def _looks_right(path: Path) -> bool:
@@ -65,39 +68,70 @@ def _check_whole(text: str) -> Mapping[str, str]:
         raise ValueError("its first line is not 'tree'")
     if _PLAIN.fullmatch(text) is None:
         raise ValueError("it holds control characters")
-    return _fields(text.partition("\n\n")[0])
+    return _fields(text[: _bounds(text)[0]])
+
+
+def _bounds(text: str) -> tuple[int, int]:
+    """Where the first tree begins, as the engine finds it, and where the last one ends."""
+    first, end = text.find("\nTree=") + 1, end_of_trees(text)
+    if first > end:
+        raise ValueError("a tree stands behind the end of its trees")
+    return first or end, end
 
 
 def _trees(text: str, header: Mapping[str, str]) -> list[Mapping[str, str]]:
-    """The trees, each in as many bytes as the header says, and after them what ends a whole file."""
-    sizes = [int(size) for size in header["tree_sizes"].split()]
-    first, end = text.find("Tree=0\n"), end_of_trees(text)
-    body = text[first:end] if first >= 0 else ""
-    if len(body) != sum(sizes) or min(sizes, default=0) < 0:
-        raise ValueError(f"its trees have {len(body)} bytes, not {sum(sizes)}")
+    """The trees one after the other, and after them what ends a whole file."""
+    first, end = _bounds(text)
     check_rest(text[end:])
+    blocks = _by_size(text[first:end], header) if "tree_sizes" in header else _by_lines(text, first, end)
     found: list[Mapping[str, str]] = []
-    place = 0
-    for index, size in enumerate(sizes):
-        block = body[place : place + size]
+    for index, block in enumerate(blocks):
         if not block.startswith(f"Tree={index}\n"):
             raise ValueError(f"tree {index} does not begin where it should")
-        found.append(_fields(block))
-        place += size
+        found.append(_fields(block, valued=True))
     return found
 
 
-def _fields(block: str) -> dict[str, str]:
-    """Lines ``name=values``. Raises ValueError for a line of another kind, which the engine stumbles over."""
+def _by_size(body: str, header: Mapping[str, str]) -> Iterator[str]:
+    """Each in as many bytes as the header says."""
+    sizes = [int(size) for size in header["tree_sizes"].split()]
+    if len(body) != sum(sizes) or min(sizes, default=0) < 0:
+        raise ValueError(f"its trees have {len(body)} bytes, not {sum(sizes)}")
+    place = 0
+    for size in sizes:
+        yield body[place : place + size]
+        place += size
+
+
+def _by_lines(text: str, first: int, end: int) -> Iterator[str]:
+    """Each up to an empty line, as the engine reads files before 2.0.12: at anything else it would stop, and
+    leave out the trees behind it without a word."""
+    while first < end:
+        last = text.find("\n\n", first) + 1
+        if not first < last <= end or text.count("\n", first, last) > 1 + _MOST_LINES:
+            raise ValueError(f"{text[first : first + 40].split(chr(10))[0]!r} has no end")
+        yield text[first:last]
+        blank = _BLANK.match(text, last)
+        first = blank.end() if blank else last
+
+
+def _fields(block: str, valued: bool = False) -> dict[str, str]:
+    """Lines ``name=values``. Raises ValueError for a line of another kind, which the engine stumbles over.
+
+    ``valued``: it reads on for a ``=`` where a line has none; in a header a name alone has a meaning.
+    """
     found = {}
     for line in filter(None, block.split("\n")):
-        name, _, values = line.partition("=")
-        if _FIELD.fullmatch(name) is None or name in found:
+        name, equals, values = line.partition("=")
+        if _FIELD.fullmatch(name) is None or name in found or (valued and not equals):
             raise ValueError(f"{name[:40]!r} stands where a field should")
         found[name] = values
     return found
 
 
 def _columns(header: Mapping[str, str]) -> int:
-    """Numbers in one row of the prediction."""
-    return int(header["num_tree_per_iteration"])
+    """Numbers in one row of the prediction; 2.0.0 tells the number of classes alone."""
+    columns = int(header.get("num_tree_per_iteration") or header["num_class"])
+    if columns < 1:
+        raise ValueError(f"it has {columns} trees per iteration")
+    return columns

@@ -20,6 +20,8 @@ def check_tree(tree: Mapping[str, str], features: int) -> None:
         if _NUMBERS.fullmatch(values) is None:
             raise ValueError(f"tree {tree['Tree']}: {name} holds what is no number")
     place, leaves = f"tree {tree['Tree']}", int(tree["num_leaves"])
+    if "num_cat" not in tree:
+        raise ValueError(f"{place} has no num_cat: no engine since 2.0.5 reads such a model, train it again")
     if leaves < 1 or len(tree["leaf_value"].split()) != leaves:
         raise ValueError(f"{place} has not {leaves} leaves")
     if int(tree.get("is_linear", 0)):
@@ -53,7 +55,7 @@ def _check_linear(place: str, tree: Mapping[str, str], leaves: int, features: in
 
 def _check_categories(place: str, tree: Mapping[str, str]) -> None:
     """A split on a category names one of ``num_cat`` sets, whose bits stand between two boundaries."""
-    sets = int(tree.get("num_cat", 0))
+    sets = int(tree["num_cat"])
     splits = zip(tree["decision_type"].split(), tree["threshold"].split(), strict=True)
     named = [float(threshold) for kind, threshold in splits if int(kind) & _CATEGORICAL]
     if not all(0 <= index < sets for index in named):
