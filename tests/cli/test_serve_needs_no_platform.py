@@ -114,6 +114,33 @@ def test_the_page_shows_what_happens(serve: Serve, models: Path) -> None:
         assert found == json.loads(shown) or all(each in found for each in json.loads(shown)), command
 
 
+BROKEN = {
+    "an unknown key": (b"batchin: none\n", "batchin: unknown key; did you mean 'batching'?"),
+    "no YAML": (b"batching: [\n", "not YAML at line 2"),
+    "no text": (b"task: \xff\n", "byte 6 is not UTF-8"),
+    "no mapping": (b"- task\n", "keys with values are wanted"),
+}
+
+
+@pytest.mark.parametrize(("content", "told"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("place", ["broken", "broken/3"])
+def test_one_broken_model_does_not_stop_the_others(
+    serve: Serve, models: Path, place: str, content: bytes, told: str
+) -> None:
+    (models / place).mkdir(parents=True)
+    shutil.copy(DIGITS / "model.onnx", models / place / "model.onnx")
+    (models / place / "modelserve.yaml").write_bytes(content)
+    (models / "bert-ner-1").rename(models / "whole")  # so that the broken one is the first
+    printed = said(serve(str(models)), "Ctrl-C")
+    (url,) = re.findall(r"Serving at (http://\S+): broken, digits, scorer, whole\. Try:", printed)
+    assert f"curl {url}/predict/digits " in printed
+    assert httpx.get(f"{url}/v2/models/scorer", timeout=60).status_code == 200
+    answer = httpx.get(f"{url}/v2/models/broken", timeout=60)
+    assert answer.status_code == 503
+    assert answer.json()["error"].startswith("broken: can't be loaded: modelserve.yaml: ")
+    assert told in answer.json()["error"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -19,6 +20,9 @@ from modelserve.domain.quantities import parse_bytes
 from modelserve.domain.services import BatchingMode
 from modelserve.errors import InvalidInput, InvalidPackage, ModelServeError, Unavailable
 from modelserve.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from modelserve.serving.catalogue import RepositoryFolder
 
 REVISION = "1"
 """What a model without versions is called, as in a repository."""
@@ -94,11 +98,21 @@ def _where(path: Path, name: str | None, budget: str | None) -> tuple[dict[str, 
     if name is not None:
         raise InvalidInput("--name: is for one package; the models of a folder are called as they are there")
     folder = RepositoryFolder(path)
-    names = tuple(each for each in folder.names() if is_package(folder.resolve(each, None)[1]))
+    names = tuple(each for each in folder.names() if _is_model(folder, each))
     if not names or all(each.isdigit() for each in names):
         raise InvalidPackage(f"{path}: {_no_repository(path, names)}")
     bound = None if budget is None else _bytes(budget)
     return {"service": "modelserve", "repository": path, "memory_budget": bound}, names
+
+
+def _is_model(folder: RepositoryFolder, name: str) -> bool:
+    """One that can't be read is one, too: calls for it are told why, and the others are served."""
+    from modelserve.packages import is_package
+
+    try:
+        return is_package(folder.resolve(name, None)[1])
+    except (Unavailable, OSError):
+        return True
 
 
 def _no_repository(path: Path, names: tuple[str, ...]) -> str:
@@ -140,21 +154,31 @@ def _tell(settings: ServerSettings, names: tuple[str, ...], place: Mapping[str, 
         return
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     console.print(f"[green]Serving[/] at {url}" + (f", gRPC at {grpc}" if grpc else ""), end=": ")
-    say(f"{shown}. Try:\n\n  {_example(settings, names[0], url)}\n\nCtrl-C stops it.")
+    say(f"{shown}. Try:\n\n  {_example(settings, names, url)}\n\nCtrl-C stops it.")
 
 
-def _example(settings: ServerSettings, name: str, url: str) -> str:
-    """A command that asks the first model; its metadata where that can't be told from the files."""
+def _example(settings: ServerSettings, names: tuple[str, ...], url: str) -> str:
+    """A command that asks the first whole model; its metadata where that can't be told from the files."""
+    name, package = next(_packages(settings, names), (names[0], None))
+    try:
+        if package is not None:
+            return _curl(package, quote(name, safe=""), url)
+    except InvalidInput:
+        pass
+    return shlex.join(["curl", f"{url}/v2/models/{quote(name, safe='')}"])
+
+
+def _packages(settings: ServerSettings, names: tuple[str, ...]) -> Iterator[tuple[str, ModelPackage]]:
+    """Those that can be read."""
     from modelserve.packages import open_package
     from modelserve.serving.catalogue import RepositoryFolder
 
     path = settings.package
-    try:
-        if settings.repository is not None:
-            _, path = RepositoryFolder(settings.repository).resolve(name, None)
-        return _curl(open_package(path), quote(name, safe=""), url)
-    except ModelServeError:
-        return shlex.join(["curl", f"{url}/v2/models/{quote(name, safe='')}"])
+    for name in names:
+        with contextlib.suppress(ModelServeError):
+            if settings.repository is not None:
+                _, path = RepositoryFolder(settings.repository).resolve(name, None)
+            yield name, open_package(path)
 
 
 def _curl(package: ModelPackage, name: str, url: str) -> str:

@@ -59,19 +59,28 @@ def is_package(path: Path) -> bool:
     """Whether ``path`` is one package, whatever its layout, and not a folder of several; reads no weights.
 
     A folder with a model file is a package unless it holds a second ``.onnx`` or a folder that is a package.
+    A folder whose files can't be understood is a broken package: whoever opens it is told why.
     """
-    if path.is_file() or any(layout.matches(path) for layout in FOLDERS):
+    if path.is_file() or _is_whole(path):
         return True
-    if not path.is_dir() or not any(layout.matches(path) for layout in FILES):
+    if not path.is_dir() or not _is_of_file(path):
         return False
     inside = tuple(path.iterdir())
     if sum(entry.suffix in BARE_ONNX.suffixes for entry in inside) > 1:
         return False
-    return not any(_matches(entry) for entry in inside if entry.is_dir())
+    return not any(_is_whole(entry) or _is_of_file(entry) for entry in inside if entry.is_dir())
 
 
-def _matches(folder: Path) -> bool:
-    return any(layout.matches(folder) for layout in (*FOLDERS, *FILES))
+def _is_whole(path: Path) -> bool:
+    """Whether one file of the folder makes it a package, if only a broken one."""
+    try:
+        return any(layout.matches(path) for layout in FOLDERS)
+    except InvalidPackage:
+        return True
+
+
+def _is_of_file(path: Path) -> bool:
+    return any(layout.matches(path) for layout in FILES)
 
 
 def _layout_of(path: Path, runtime: Runtime | None) -> Layout:
