@@ -39,16 +39,38 @@ def test_texts_and_images_come_in_alone_or_in_lists() -> None:
     "kind",
     [
         "image/png", "IMAGE/JPEG", "image/webp; q=1", "application/octet-stream", "image/jpg", "image/pjpeg",
-        "image/x-png", "image/*", "image/tiff", "image/svg+xml", " image/unknown ;a=b",
+        "image/x-png", "image/*", "image/tiff", "image/svg+xml", " image/unknown ;a=b", "binary/octet-stream",
     ],
 )  # fmt: skip
 def test_an_image_body_is_taken_as_it_is(kind: str) -> None:
     assert ask(PNG, IMAGE, kind) == tasks.TaskCall((PNG,))
 
 
+FORM_OF_CURL = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("kind", ["", FORM_OF_CURL])
+@pytest.mark.parametrize(
+    "image", [b"\x89PNG\r\n\x1a\n\0", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xdb", b"RIFF\n\0\0\0WEBPVP8 "]
+)
+def test_an_image_is_known_by_its_bytes_where_no_content_type_was_chosen(kind: str, image: bytes) -> None:
+    assert ask(image, IMAGE, kind) == tasks.TaskCall((image,))
+    for told, task in (("application/json", IMAGE), (kind, TEXT)):
+        with pytest.raises(InvalidInput, match="body: not valid JSON") as caught:
+            ask(image, task, told)
+        assert "content-type" not in caught.value.message
+
+
+@pytest.mark.parametrize("body", [b"GIF89a", b"\x89PNG\x1a", b"RIFF\n\0\0\0WAVE", b"", b"image=a"])
+def test_what_may_be_meant_as_an_image_is_refused_with_how_to_send_one(body: bytes) -> None:
+    for kind in ("", FORM_OF_CURL):
+        with pytest.raises(InvalidInput, match="with its content-type, such as image/png"):
+            ask(body, IMAGE, kind)
+
+
 @pytest.mark.parametrize(
     "kind",
-    ["", "application/json; charset=utf-8", "application/ld+json", "application/x-www-form-urlencoded"],
+    ["", "application/json; charset=utf-8", "application/ld+json", FORM_OF_CURL],
 )
 def test_json_is_read_under_these_content_types(kind: str) -> None:
     assert ask({"text": "a"}, content_type=kind).items == ("a",)
@@ -76,6 +98,24 @@ def test_json_is_read_under_these_content_types(kind: str) -> None:
         ({"image": {"b64": "é"}}, IMAGE, "", InvalidInput, "image.b64: got"),
         ({"image": {"b64": "AAAAA"}}, IMAGE, "", InvalidInput, "image.b64: got"),
         ({"image": {"b64": "AA==" * 2}}, IMAGE, "", InvalidInput, "image.b64: got"),
+        (
+            {"image": {"b64": "\ufeffAAAA"}},
+            IMAGE,
+            "",
+            InvalidInput,
+        ),
+        (
+            {"image": {"b64": "AAA\u00a0"}},
+            IMAGE,
+            "",
+            InvalidInput,
+        ),
+        (
+            {"image": {"b64": "\uff21AAA"}},
+            IMAGE,
+            "",
+            InvalidInput,
+        ),
         ({"image": {"b64": "AAA\u00a0"}}, IMAGE, "", InvalidInput, "image.b64: got"),
         ({"image": {"b64": "AA-_"}}, IMAGE, "", InvalidInput, "its alphabet has + and /, not - and _"),
         ({"image": {"b64": "data:image/png,AAAA"}}, IMAGE, "", InvalidInput, "send one with ;base64"),

@@ -98,6 +98,17 @@ def test_takes_any_content_type_of_images(url: str, kind: str) -> None:
     assert scores(httpx.post(url + PATH, files={"file": ("a.png", png(), kind)})) == MULTI
 
 
+@pytest.mark.parametrize("told", [{}, {"content-type": "application/x-www-form-urlencoded"}])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
+def test_knows_an_image_without_a_content_type(url: str, format: str, told: dict[str, str]) -> None:
+    """As `curl --data-binary @a.png` sends it."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "white").save(buffer, format)
+    assert scores(httpx.post(url + PATH, content=buffer.getvalue(), headers=told)) == MULTI
+    refused = httpx.post(url + PATH, content=buffer.getvalue()[4:], headers=told)
+    assert (refused.status_code, "content-type" in refused.json()["error"]) == (400, True)
+
+
 @pytest.mark.parametrize(
     ("logits", "config", "expected"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,15 @@ from modelserve.errors import InvalidInput, ModelFailed, PayloadTooLarge, Unsupp
 from modelserve.protocol import arrays, multipart, values
 from modelserve.protocol.payload import Payload
 
-IMAGES = ("image/png", "image/jpeg", "image/webp", "image/*", "application/octet-stream")
+_BYTES = ("application/octet-stream", "binary/octet-stream")
+IMAGES = ("image/png", "image/jpeg", "image/webp", "image/*", *_BYTES)
 """Content types read as an image. Its bytes tell what it is: clients say ``image/jpg`` or ``image/x-png``."""
-JSON = ("", "application/json", "application/x-www-form-urlencoded")
-"""Content types read as JSON; the last is what ``curl -d`` says unless told otherwise."""
+UNTOLD = ("", "application/x-www-form-urlencoded")
+"""What stands for a content type where a client does not choose one; the last is curl's for any body."""
+JSON = ("application/json", *UNTOLD)
+"""Content types read as JSON, unless the body shows that it is an image."""
+_BEGINNINGS = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP", re.DOTALL)
+"""Of PNG, JPEG and WebP; no JSON begins so."""
 
 _FIELDS = {Task.TOKEN_CLASSIFICATION: ("text", "texts"), Task.IMAGE_CLASSIFICATION: ("image", "images")}
 _EXAMPLES = {
@@ -52,11 +58,28 @@ def decode(body: bytes, content_type: str, task: Task, max_items: int) -> TaskCa
     kind = media_type(content_type)
     if kind == multipart.CONTENT_TYPE:
         return _from_parts(multipart.parts(body, content_type, max_items), task)
-    if task is Task.IMAGE_CLASSIFICATION and (kind.startswith("image/") or kind in IMAGES):
+    if task is Task.IMAGE_CLASSIFICATION and _is_image(body, kind):
         return TaskCall((body,))
     if kind not in JSON and not kind.endswith("+json"):
         raise UnsupportedMedia(f"content-type: got {values.shown(kind)}; send {_EXAMPLES[task]}")
-    return _from_json(values.parse(body), task, max_items)
+    return _from_json(_parsed(body, kind, task), task, max_items)
+
+
+def _is_image(body: bytes, kind: str) -> bool:
+    """Whether the content type says so, or, where a client chose none, the first bytes do."""
+    told = kind.startswith("image/") or kind in IMAGES
+    return told or (kind in UNTOLD and _BEGINNINGS.match(body) is not None)
+
+
+def _parsed(body: bytes, kind: str, task: Task) -> dict[str, Any]:
+    """The body as JSON. Raises InvalidInput, with how to send an image where it may be meant as one."""
+    try:
+        return values.parse(body)
+    except InvalidInput as error:
+        if task is not Task.IMAGE_CLASSIFICATION or kind not in UNTOLD:
+            raise
+        hint = "an image is sent as it is (`curl --data-binary`), with its content-type, such as image/png"
+        raise InvalidInput(f"{error.message}; {hint}") from None
 
 
 def _from_parts(parts: list[multipart.Part], task: Task) -> TaskCall:
