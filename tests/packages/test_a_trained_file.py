@@ -327,4 +327,4 @@ class TestOfPytorch:
     def test_of_text_is_refused(self, tmp_path):
         self.zipped(tmp_path, {})
         declare(tmp_path, "signature: {inputs: [{name: x, datatype: BYTES, shape: [-1]}]}")
-        assert "signature.inputs[0].datatype: got BYTES" in refusal(tmp_path)
+        assert "signature.inputs[0].datatype: BYTES declared for 'x'" in refusal(tmp_path)

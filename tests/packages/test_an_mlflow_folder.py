@@ -221,7 +221,11 @@ def test_written_by_hand_may_list_its_columns_in_yaml(booster, tmp_path):
         ([column(n) for n in "abcd"], "signature.inputs: declares 4 columns, but model.xgb takes 3 features"),
         (
             [column("a"), column("b"), column("c", "string")],
-            "signature.inputs[2].datatype: BYTES declared for",
+            "signature.inputs[2].type: string declared for 'c'; a matrix holds numbers",
+        ),
+        (
+            [{"type": "tensor", "tensor-spec": {"dtype": "object", "shape": [-1, 3]}}],
+            "signature.inputs[0].tensor-spec.dtype: object declared for 'input'; a matrix holds numbers",
         ),
         ([column("a"), column("b"), column("a")], "signature.inputs: declares 'a' twice; keep one"),
         ([column(0), column("0"), column("a")], "signature.inputs: declares '0' twice; keep one"),
@@ -244,7 +248,7 @@ def test_of_pytorch_with_texts_is_refused_by_that_place(save, tmp_path):
     with zipfile.ZipFile(tmp_path / "data" / "model.pt2", "w") as archive:
         archive.writestr("model/data.pkl", b"")
     message = refusal(save({"pytorch": {"model_data": "data"}}, inputs=[column("a"), column("b", "string")]))
-    assert message.startswith("MLmodel: signature.inputs[1].datatype: got BYTES")
+    assert message.startswith("MLmodel: signature.inputs[1].type: string declared for 'b'; a PyTorch")
 
 
 def test_declared_otherwise_is_refused_by_that_place(save, booster, tmp_path):

@@ -180,8 +180,9 @@ def test_nothing_of_an_optional_column(send: Send) -> None:
 
 @every(ALL)
 def test_all_of_a_required_column(send: Send) -> None:
-    with pytest.raises(InvalidInput, match='"age"'):
+    with pytest.raises(InvalidInput, match='"age"') as caught:
         send(TABLE, {"income": (FP64, [1.0, 2.0])})
+    assert '"age", and perhaps "income", "pair"' in caught.value.message
 
 
 @every(ALL)

@@ -168,9 +168,9 @@ class TestOfAClass:
         grey = {"shape": (-1, 1, -1, -1), "size": 2, "image_processor_type": "ViTImageProcessor"}
         pixels = pixels_of(Image.new("L", (2, 2), 255), image_mean=[0.5], image_std=[0.25], **grey)
         assert pixels.tolist() == [[[2, 2], [2, 2]]]
-        with pytest.raises(InvalidPackage, match=r"image_mean: \(0.5, 0.5, 0.5\); 1 numbers are wanted"):
+        with pytest.raises(InvalidPackage, match=r"image_mean: \[0.5, 0.5, 0.5\]; 1 numbers are wanted"):
             pixels_of(Image.new("L", (2, 2), 255), **grey)
-        with pytest.raises(InvalidPackage, match="do_convert_rgb: True; the model takes one channel"):
+        with pytest.raises(InvalidPackage, match="do_convert_rgb: true; the model takes one channel"):
             pixels_of(Image.new("L", (2, 2), 255), image_mean=0.5, image_std=1, do_convert_rgb=True, **grey)
 
 
@@ -179,29 +179,29 @@ class TestOfAClass:
     [
         (
             {"do_resize": True},
-            'size: None; {"height": 224, "width": 224} or {"shortest_edge": 224} is wanted',
+            'size: is missing or null; {"height": 224, "width": 224} or {"shortest_edge": 224} is wanted',
         ),
-        ({"size": {"longest_edge": 9}}, "size: {'longest_edge': 9}; "),
+        ({"size": {"longest_edge": 9}}, 'size: {"longest_edge": 9}; '),
         ({"size": {"height": 0, "width": 4}}, "size.height: 0; a number of pixels from 1 to 16384 is wanted"),
-        ({"size": {"shortest_edge": "9"}}, "size.shortest_edge: '9'; a number of pixels"),
-        ({"size": True}, "size: True; a number of pixels"),
-        ({"do_center_crop": True}, 'crop_size: None; {"height": 224, "width": 224} is wanted'),
+        ({"size": {"shortest_edge": "9"}}, 'size.shortest_edge: "9"; a number of pixels'),
+        ({"size": True}, "size: true; a number of pixels"),
+        ({"do_center_crop": True}, 'crop_size: is missing or null; {"height": 224, "width": 224} is wanted'),
         ({"size": 4, "resample": 9}, "resample: 9; known are 0 (nearest), 1 (lanczos), 2 (bilinear)"),
         ({"rescale_factor": 0}, "rescale_factor: 0; a number above 0 is wanted"),
-        ({"rescale_factor": "1/255"}, "rescale_factor: '1/255'; a number above 0"),
-        ({"do_normalize": True}, "image_mean: None; 3 numbers are wanted, one per channel"),
+        ({"rescale_factor": "1/255"}, 'rescale_factor: "1/255"; a number above 0'),
+        ({"do_normalize": True}, "image_mean: is missing or null; 3 numbers are wanted, one per channel"),
         ({"image_mean": [0.5], "image_std": [1, 1, 1]}, "image_mean: [0.5]; 3 numbers"),
         ({"image_mean": 0.5, "image_std": [1, 0, 1]}, "image_std: [1, 0, 1]; numbers above 0 are wanted"),
         ({"size": 4, "crop_pct": 1.5}, "crop_pct: 1.5; a share in 0..1 is wanted"),
-        ({"do_resize": "no", "size": 4}, "do_resize: 'no'; true or false is wanted"),
+        ({"do_resize": "no", "size": 4}, 'do_resize: "no"; true or false is wanted'),
         ({"size": {"longest_edge": 9, "shortest_edge": 0}}, "size.shortest_edge: 0; a number of pixels"),
-        ({"size": {"height": 4, "width": 4, "depth": 4}}, "size: {'height': 4, 'width': 4, 'depth': 4}; "),
-        ({"include_top": True}, "image_std: None; 3 numbers are wanted"),
+        ({"size": {"height": 4, "width": 4, "depth": 4}}, 'size: {"height": 4, "width": 4, "depth": 4}; '),
+        ({"include_top": True}, "image_std: is missing or null; 3 numbers are wanted"),
         ({"image_processor_type": "ConvNextImageProcessor", "size": {"height": 9, "width": 9}},
-         'size: {\'height\': 9, \'width\': 9}; {"shortest_edge": 224} is wanted'),
+         'size: {"height": 9, "width": 9}; {"shortest_edge": 224} is wanted'),
         ({"image_processor_type": "TextNetImageProcessor", "size_divisor": 0}, "size_divisor: 0; a number"),
         ({"size": 9, "do_pad": True, "pad_size": {"height": 8, "width": 9}},
-         "pad_size: {'height': 8, 'width': 9}; at least the [9, 9] that images have before is wanted"),
+         'pad_size: {"height": 8, "width": 9}; at least the [9, 9] that images have before is wanted'),
     ],
 )  # fmt: skip
 def test_with_a_mistake_is_refused_with_what_is_wanted(image_package, config, said):
@@ -217,25 +217,25 @@ VIT = {"image_processor_type": "ViTImageProcessor"}
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({**VIT, "resize_mode": "letterbox"}, "resize_mode: 'letterbox'; the key is not known in ViTImage"),
+        ({**VIT, "resize_mode": "letterbox"}, 'resize_mode: "letterbox"; the key is not known in ViTImage'),
         ({"resize_mode": "letterbox"}, "is not known without a class in image_processor_type; remove it if"),
-        ({"antialias": False}, "antialias: False; the key is not known"),
-        ({"do_flip_channel_order": True}, "do_flip_channel_order: True; the key is not known without"),
-        ({**VIT, "do_flip_channel_order": True}, "do_flip_channel_order: True; the key is not known in"),
-        ({**VIT, "include_top": True}, "include_top: True; the key is not known in ViTImageProcessor"),
+        ({"antialias": False}, "antialias: false; the key is not known"),
+        ({"do_flip_channel_order": True}, "do_flip_channel_order: true; the key is not known without"),
+        ({**VIT, "do_flip_channel_order": True}, "do_flip_channel_order: true; the key is not known in"),
+        ({**VIT, "include_top": True}, "include_top: true; the key is not known in ViTImageProcessor"),
         ({**VIT, "crop_pct": 0.9}, "crop_pct: 0.9; the key is not known"),
         ({**VIT, "size_divisor": 32}, "size_divisor: 32; the key is not known"),
-        ({**VIT, "do_thumbnail": True}, "do_thumbnail: True; the key is not known"),
-        ({**VIT, "data_format": "channels_last"}, "data_format: 'channels_last'; channels_first is wanted"),
-        ({**VIT, "input_data_format": "none"}, "input_data_format: 'none'; channels_first or channels_last"),
-        ({"image_processor": {"size": 8}}, "image_processor: {'size': 8}; the key is not known"),
+        ({**VIT, "do_thumbnail": True}, "do_thumbnail: true; the key is not known"),
+        ({**VIT, "data_format": "channels_last"}, 'data_format: "channels_last"; channels_first is wanted'),
+        ({**VIT, "input_data_format": "none"}, 'input_data_format: "none"; channels_first or channels_last'),
+        ({"image_processor": {"size": 8}}, 'image_processor: {"size": 8}; the key is not known'),
         ({"auto_map": {"AutoImageProcessor": "code.Mine"}}, "code of the model's own is not run"),
         ({"image_processor_type": "MobileViTImageProcessor", "do_normalize": True},
-         "do_normalize: True; MobileViTImageProcessor does not do that"),
+         "do_normalize: true; MobileViTImageProcessor does not do that"),
         ({"image_processor_type": "SegformerImageProcessor", "do_center_crop": True}, "does not do that"),
         ({"image_processor_type": "PoolFormerImageProcessor", "do_resize_and_center_crop": False},
-         "do_resize_and_center_crop: False; set do_resize and do_center_crop to false in its place"),
-        ({"image_processor_type": "ConvNextImageProcessor", "do_pad": True}, "do_pad: True; ConvNextImage"),
+         "do_resize_and_center_crop: false; set do_resize and do_center_crop to false in its place"),
+        ({"image_processor_type": "ConvNextImageProcessor", "do_pad": True}, "do_pad: true; ConvNextImage"),
     ],
 )  # fmt: skip
 def test_with_a_key_that_is_not_followed_is_refused_by_name(image_package, config, said):
@@ -256,7 +256,7 @@ def test_with_a_key_that_is_not_followed_is_refused_by_name(image_package, confi
 def test_of_a_class_with_rules_that_are_not_known_is_refused_by_name(image_package, key, name):
     with pytest.raises(InvalidPackage) as caught:
         task_for(image_package(**{key: name}))
-    assert f"{key}: {name!r}; its rules are not known here" in caught.value.message
+    assert f"{key}: {json.dumps(name)}; its rules are not known here" in caught.value.message
 
 
 def test_of_a_model_whose_class_has_rules_of_its_own_must_name_it(image_package):
@@ -264,7 +264,7 @@ def test_of_a_model_whose_class_has_rules_of_its_own_must_name_it(image_package)
     (package.path / "config.json").write_text('{"model_type": "levit"}')
     with pytest.raises(InvalidPackage) as caught:
         task_for(package)
-    said = "image_processor_type: None; \"LevitImageProcessor\" is wanted, for model_type is 'levit'"
+    said = 'image_processor_type: is missing; "LevitImageProcessor" is wanted, for model_type is "levit"'
     assert said in caught.value.message
     (package.path / "config.json").write_text('{"model_type": "vit"}')
     assert task_for(package) is not None
@@ -275,7 +275,7 @@ def test_of_a_class_that_the_model_names_follows_its_rules(image_package):
     (package.path / "config.json").write_text('{"image_processor_type": "CLIPImageProcessor"}')
     assert task_for(package).prepare(encode(gradient(9, 30)))[0]["pixel_values"].shape == (1, 3, 8, 8)
     (package.path / "config.json").write_text('{"image_processor_type": "Mine"}')
-    with pytest.raises(InvalidPackage, match="image_processor_type: 'Mine'; its rules are not known"):
+    with pytest.raises(InvalidPackage, match='image_processor_type: "Mine"; its rules are not known'):
         task_for(package)
 
 

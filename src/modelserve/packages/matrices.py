@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.errors import InvalidPackage
 from modelserve.packages.declaration import Declaration, DeclaredSignature, DeclaredTensor
+from modelserve.packages.mlmodel import type_of
 from modelserve.packages.signatures import narrowed, specs, without_inputs
 
 INPUT = "input"
@@ -51,7 +52,9 @@ def _check_widths(file: str, features: int, declared: DeclaredSignature) -> None
 
 def _width(place: str, tensor: DeclaredTensor) -> int:
     if tensor.datatype is DataType.BYTES:
-        raise InvalidPackage(f"{place}.datatype: BYTES declared for {tensor.name!r}; a matrix holds numbers")
+        raise InvalidPackage(
+            f"{place}.{type_of(tensor)} declared for {tensor.name!r}; a matrix holds numbers"
+        )
     if len(tensor.shape) > 2 or tensor.shape[1:] == (-1,):
         raise InvalidPackage(
             f"{place}.shape: {list(tensor.shape)} declared for {tensor.name!r}; a column is [-1], "

@@ -72,6 +72,20 @@ class JoinedSignature(DeclaredSignature):
         return f"{MLMODEL}: {key_of(side, index)}" if side in self.told else super().place(side, index)
 
 
+class ToldTensor(DeclaredTensor):
+    """A tensor from MLmodel, which has words of its own for datatypes."""
+
+    key: str
+    word: str
+
+
+def type_of(tensor: DeclaredTensor) -> str:
+    """The key that gives its datatype, and the value, as its file has them: ``type: string``."""
+    if isinstance(tensor, ToldTensor):
+        return f"{tensor.key}: {tensor.word}"
+    return f"datatype: {tensor.datatype.value}"
+
+
 @dataclass(frozen=True)
 class Told:
     """What MLmodel says about tensors."""
@@ -124,7 +138,7 @@ def _tensor(entry: Any, unnamed: str, missing: bool) -> DeclaredTensor:
     if spec is None:
         raise ValueError(f"{name!r} is of type {_kind(entry)}, which no tensor has")
     try:
-        return DeclaredTensor(name=name, **spec)
+        return ToldTensor(name=name, **spec)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         key = ".".join(map(str, fault["loc"]))
@@ -146,7 +160,10 @@ def _tensor_spec(entry: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     kind = str(spec.get("dtype"))
     datatype = DataType.BYTES if _TEXTS.fullmatch(kind) else _TENSORS.get(kind)
-    return None if datatype is None else {"datatype": datatype, "shape": tuple(spec["shape"])}
+    if datatype is None:
+        return None
+    word = {"key": "tensor-spec.dtype", "word": kind}
+    return {"datatype": datatype, "shape": tuple(spec["shape"]), **word}
 
 
 def _column(entry: Mapping[str, Any], missing: bool) -> dict[str, Any] | None:
@@ -159,7 +176,8 @@ def _column(entry: Mapping[str, Any], missing: bool) -> dict[str, Any] | None:
     if optional and not datatype.startswith("FP"):
         datatype = DataType.FP64
     nullable = missing and datatype.startswith("FP")
-    return {"datatype": datatype, "shape": (-1,), "nullable": nullable, "optional": optional}
+    word = {"key": "type", "word": str(entry["type"])}
+    return {"datatype": datatype, "shape": (-1,), "nullable": nullable, "optional": optional, **word}
 
 
 def _is_optional(entry: Mapping[str, Any]) -> bool:

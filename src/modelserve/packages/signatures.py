@@ -12,6 +12,7 @@ from dataclasses import replace
 from modelserve.domain.inference import Signature, TensorSpec
 from modelserve.errors import InvalidPackage
 from modelserve.packages.declaration import FILE_NAME, Declaration, DeclaredSignature, DeclaredTensor
+from modelserve.packages.mlmodel import type_of
 
 
 def declared_signature(file: str, declaration: Declaration) -> Signature:
@@ -76,8 +77,7 @@ def _narrow(
 def _check_fit(file: str, place: str, spec: TensorSpec, tensor: DeclaredTensor) -> None:
     if tensor.datatype is not spec.datatype:
         raise InvalidPackage(
-            f"{place}.datatype: {tensor.datatype.value} declared for {tensor.name!r}, "
-            f"but {file} has {spec.datatype.value}"
+            f"{place}.{type_of(tensor)} declared for {tensor.name!r}, but {file} has {spec.datatype.value}"
         )
     fits = len(tensor.shape) == len(spec.shape) and all(
         known in (-1, axis) for axis, known in zip(tensor.shape, spec.shape, strict=True)

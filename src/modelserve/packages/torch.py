@@ -14,6 +14,7 @@ from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.domain.models import Runtime
 from modelserve.errors import InvalidPackage
 from modelserve.packages.declaration import Declaration
+from modelserve.packages.mlmodel import type_of
 from modelserve.packages.signatures import declared_signature, narrowed
 from modelserve.packages.single_file import SingleFile
 
@@ -72,5 +73,5 @@ def _check_numbers(declaration: Declaration) -> None:
     for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)):
         for index, tensor in enumerate(tensors):
             if tensor.datatype is DataType.BYTES:
-                key = f"{signature.place(side, index)}.datatype"
-                raise InvalidPackage(f"{key}: got BYTES; a PyTorch program works on numbers")
+                place = f"{signature.place(side, index)}.{type_of(tensor)} declared for {tensor.name!r}"
+                raise InvalidPackage(f"{place}; a PyTorch program works on numbers")

@@ -75,12 +75,18 @@ def whole(found: Tensors, specs: Sequence[TensorSpec]) -> Tensors:
     """The inputs, with NaN in those that were left out and may be. Raises InvalidInput for others."""
     absent = [spec for spec in specs if spec.name not in found]
     if needed := [spec.name for spec in absent if not spec.optional]:
-        takes = values.listing(spec.name for spec in specs)
-        raise InvalidInput(f"inputs: {values.listing(needed)} missing; the model takes {takes}")
+        raise InvalidInput(f"inputs: {values.listing(needed)} missing; the model takes {told(specs)}")
     if not found:
         raise InvalidInput("inputs: all are left out; send at least one, which tells the number of rows")
     rows = len(next(iter(found.values())))
     return found | {spec.name: missing(rows, spec) for spec in absent}
+
+
+def told(specs: Sequence[TensorSpec]) -> str:
+    """The names, for an error: ``"age", and perhaps "income"``, which may be left out."""
+    optional = values.listing(spec.name for spec in specs if spec.optional)
+    required = values.listing(spec.name for spec in specs if not spec.optional)
+    return ", and perhaps ".join(filter(None, (required, optional)))
 
 
 def missing(rows: int, spec: TensorSpec) -> Array:

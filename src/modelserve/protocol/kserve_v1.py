@@ -101,13 +101,7 @@ def _check_names(value: object, specs: Specs, place: str) -> None:
         required = {spec.name for spec in specs if not spec.optional}
         known = {spec.name for spec in specs}
         if not isinstance(value, dict) or not required <= set(value) <= known:
-            raise values.got(place, value, f"send an object with exactly {_told(specs)}")
-
-
-def _told(specs: Specs) -> str:
-    optional = values.listing(spec.name for spec in specs if spec.optional)
-    required = values.listing(spec.name for spec in specs if not spec.optional)
-    return ", and perhaps ".join(filter(None, (required, optional)))
+            raise values.got(place, value, f"send an object with exactly {inputs.told(specs)}")
 
 
 def _tensor(rows: Any, spec: TensorSpec, place: str) -> Array:

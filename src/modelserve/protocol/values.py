@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +22,7 @@ BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{")
 _SPACE = b" \t\n\f\r"
 """White space that base64 is broken with."""
+_FOREIGN = re.compile(r"[^A-Za-z0-9+/= \t\n\f\r]")
 
 
 def parse(body: bytes | memoryview) -> dict[str, Any]:
@@ -125,9 +127,19 @@ def _unusual_b64(encoded: str, place: str) -> bytes:
             plain += b"=" * (-len(plain) % 4)
         return base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError) as error:
-        foreign = "-" in content or "_" in content
-        why = "its alphabet has + and /, not - and _" if foreign else error
+        why = _foreign(encoded, len(encoded) - len(content)) or error
         raise got(place, encoded, f"send standard base64: {why}") from None
+
+
+def _foreign(encoded: str, start: int) -> str | None:
+    """What is the first character from ``start`` on that is not of the alphabet; one that may be invisible is
+    told by its number."""
+    if (found := _FOREIGN.search(encoded, start)) is None:
+        return None
+    if found[0] in "-_":
+        return "its alphabet has + and /, not - and _"
+    name = shown(found[0]) if "!" <= found[0] <= "~" else f"U+{ord(found[0]):04X}"
+    return f"character {found.start()}, {name}, is not of its alphabet"
 
 
 def _content(encoded: str, place: str) -> str:

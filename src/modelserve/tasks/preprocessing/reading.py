@@ -13,7 +13,7 @@ from modelserve.errors import InvalidPackage
 from modelserve.tasks.preprocessing.files import FILE_NAME, model_config, read_config
 from modelserve.tasks.preprocessing.keys import check_keys
 from modelserve.tasks.preprocessing.processors import CLASS_KEYS, PROCESSORS, keyed, named, of_model
-from modelserve.tasks.preprocessing.settings import Mistake, Settings, mistake
+from modelserve.tasks.preprocessing.settings import Mistake, Settings, mistake, shown
 from modelserve.tasks.preprocessing.sizes import exact
 from modelserve.tasks.preprocessing.steps import Preprocessing, Reals
 
@@ -41,7 +41,7 @@ def _class(config: Mapping[str, Any], model: Mapping[str, Any]) -> str | None:
     name = named(config) or named({key: model.get(key) for key in CLASS_KEYS[:1]})
     kind = model.get("model_type")
     if name is None and (needed := of_model(kind)) is not None:
-        raise mistake("image_processor_type", None, f'"{needed}" is wanted, for model_type is {kind!r}')
+        raise Mistake(f'{CLASS_KEYS[0]}: is missing; "{needed}" is wanted, for model_type is {shown(kind)}')
     return name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
@@ -94,6 +95,8 @@ def mistake(key: str, value: Any, wanted: str) -> Mistake:
 
 
 def shown(value: Any) -> str:
-    """As Python writes it, cut where it is long."""
-    text = repr(value)
+    """As the file has it, cut where it is long."""
+    if value is None:
+        return "is missing or null"
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
