@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from modelserve.errors import InvalidInput
-from modelserve.tasks.decoding import decode_image, png
+from modelserve.tasks.decoding import decode_image, png, webp
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:PIL")
 
@@ -59,6 +59,35 @@ def with_segment(segment):
     return content[:2] + segment + content[2:]
 
 
+def riff(name, data, length=None):
+    length = len(data) if length is None else length
+    return name + struct.pack("<I", length) + data + b"\0" * (len(data) % 2)
+
+
+def of_riff(*chunks, size=None):
+    body = b"WEBP" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body) if size is None else size) + body
+
+
+def riff_chunks(content):
+    """Each with its head and padding; the file is whole."""
+    position, found = 12, []
+    while position < len(content):
+        length = int.from_bytes(content[position + 4 : position + 8], "little")
+        found.append(content[position : position + 8 + length + length % 2])
+        position += len(found[-1])
+    return found
+
+
+def webp_with(**options):
+    """The chunks of a WebP with a head that tells of metadata."""
+    image = options.pop("image", PICTURE)
+    return riff_chunks(encoded("WEBP", image, exif=tiff(), icc_profile=PROFILE, xmp=b"<x/>", **options))
+
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
 def pixels(content):
     return np.asarray(decode_image(content, MOST))
 
@@ -99,6 +128,55 @@ BROKEN_CHUNKS = {
             ("iDOT", bytes(28)), ("caBX", bytes(40)),
         )
     },
+}  # fmt: skip
+
+
+SEVERAL = {"save_all": True, "append_images": [PICTURE.rotate(180)]}
+CLEAR = Image.fromarray(np.random.default_rng(2).integers(0, 256, (6, 9, 4), np.uint8))
+WEBPS = {
+    "lossless": {"lossless": True},
+    "lossy": {},
+    "with transparency": {"image": CLEAR},
+    "an animation": {"lossless": True, **SEVERAL},
+}
+
+
+def split_webp(chunks):
+    """The head, the profile, what makes up the pixels, EXIF and XMP."""
+    head, profile, *picture, exif, xmp = chunks
+    assert [part[:4] for part in (head, profile, exif, xmp)] == [b"VP8X", b"ICCP", b"EXIF", b"XMP "]
+    return head, profile, b"".join(picture), exif, xmp
+
+
+def wrong(chunk, length):
+    return chunk[:4] + struct.pack("<I", length) + chunk[8:]
+
+
+BROKEN_WEBP = {
+    "EXIF cut short": (lambda h, p, x, e, m: of_riff(h, p, x, e + m)[: -len(m) - 4], True),
+    "EXIF cut in its tags": (lambda h, p, x, e, m: of_riff(h, p, x, e + m)[: -len(m) - 20], False),
+    "EXIF cut in its head": (lambda h, p, x, e, m: of_riff(h, p, x, e + m)[: -len(m + e) + 5], False),
+    "EXIF cut off": (lambda h, p, x, e, m: of_riff(h, p, x, e + m)[: -len(m + e)], False),
+    "EXIF too long": (lambda h, p, x, e, m: of_riff(h, p, x, wrong(e, 9999), m), True),
+    "EXIF of 4 GB": (lambda h, p, x, e, m: of_riff(h, p, x, wrong(e, 2**32 - 1), m), True),
+    "EXIF too short": (lambda h, p, x, e, m: of_riff(h, p, x, wrong(e, 6), m), True),
+    "EXIF of no length": (lambda h, p, x, e, m: of_riff(h, p, x, wrong(e, 0), m), True),
+    "EXIF that is no TIFF": (lambda h, p, x, e, m: of_riff(h, p, x, riff(b"EXIF", b"no TIFF"), m), False),
+    "XMP cut short": (lambda h, p, x, e, m: of_riff(h, p, x, e, m)[:-3], True),
+    "XMP too short": (lambda h, p, x, e, m: of_riff(h, p, x, e, riff(b"XMP ", b"<x abcdef/>", 3)), True),
+    "XMP before EXIF": (lambda h, p, x, e, m: of_riff(h, p, x, m, e), True),
+    "a profile too long": (lambda h, p, x, e, m: of_riff(h, wrong(p, 2**31), x, e, m), True),
+    "a profile as long as the file": (lambda h, p, x, e, m: of_riff(h, wrong(p, len(p + x)), x, e, m), True),
+    "a profile too short": (lambda h, p, x, e, m: of_riff(h, wrong(p, 100), x, e, m), True),
+    "a profile of no length": (lambda h, p, x, e, m: of_riff(h, wrong(p, 0), x, e, m), True),
+    "a profile that is none": (lambda h, p, x, e, m: of_riff(h, riff(b"ICCP", b"junk"), x, e, m), True),
+    "an unknown chunk": (lambda h, p, x, e, m: of_riff(h, p, x, riff(b"ABCD", b"junk!"), wrong(e, 99)), True),
+    "a file too long": (lambda h, p, x, e, m: of_riff(h, p, x, e, m, size=2**31), True),
+    "a file too short": (lambda h, p, x, e, m: of_riff(h, p, x, e, m, size=40), True),
+    "a file of no length": (lambda h, p, x, e, m: of_riff(h, p, x, e, m, size=0), True),
+    "an end in its EXIF": (lambda h, p, x, e, m: of_riff(h, p, x, e, m, size=len(h + p + x) + 20), True),
+    "no padding": (lambda h, p, x, e, m: of_riff(h, p, x, e, riff(b"XMP ", b"odd")[:-1]), True),
+    "something behind the file": (lambda h, p, x, e, m: of_riff(h, p, x, e, m) + b"\0junk" * 9, True),
 }  # fmt: skip
 
 
@@ -147,9 +225,17 @@ class TestIsNoReasonToRefuse:
         content = encoded("WEBP", lossless=True, **options)
         np.testing.assert_array_equal(pixels(content), np.asarray(PICTURE))
 
+    @pytest.mark.parametrize(("changed", "turned"), BROKEN_WEBP.values(), ids=BROKEN_WEBP)
+    @pytest.mark.parametrize("kind", WEBPS)
+    def test_a_webp_whose_pixels_are_whole(self, kind, changed, turned):
+        chunks = webp_with(**WEBPS[kind])
+        found = np.asarray(decode_image(of_riff(*chunks), MOST))
+        assert found.shape == TURNED.shape
+        expected = found if turned else np.rot90(found)
+        np.testing.assert_array_equal(pixels(changed(*split_webp(chunks))), expected)
+
     def test_a_good_file_of_any_kind(self):
-        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-        content = encoded(icc_profile=profile, dpi=(72, 72), save_all=True, append_images=[PICTURE])
+        content = encoded(icc_profile=PROFILE, dpi=(72, 72), save_all=True, append_images=[PICTURE])
         np.testing.assert_array_equal(pixels(content), np.asarray(PICTURE))
 
 
@@ -223,6 +309,20 @@ def test_costs_no_more_than_its_length(told):
     assert pixels(content).shape == np.asarray(PICTURE).shape
     content = with_chunk(chunk(b"iTXt", ITXT_XMP + b"\0\0\0\0a") * 200_000)
     np.testing.assert_array_equal(pixels(content), np.asarray(PICTURE))
+    head, profile, picture, *_ = split_webp(webp_with(lossless=True))
+    for first, last in ((riff(b"EXIF", told) * 200_000, b""), (b"", riff(b"EXIF", told, 9) * 200_000)):
+        found = pixels(of_riff(head, profile, first, picture, last))
+        np.testing.assert_array_equal(found, np.asarray(PICTURE))
+    with pytest.raises(InvalidInput):
+        pixels(of_riff(head, profile, b"VP8 \xff\xff\xff\xff" * 500_000))
+
+
+@pytest.mark.parametrize("options", [{"lossless": True}, {}, {"image": CLEAR}, SEVERAL])
+def test_that_a_webp_lacks_costs_no_copy(options):
+    content = encoded("WEBP", **options)
+    assert webp.split(content).pixels is content
+    with_garbage = content + b"\0junk" * 3
+    assert webp.split(with_garbage).pixels is with_garbage
 
 
 PALETTE = encoded(image=PICTURE.convert("P", palette=Image.Palette.ADAPTIVE), transparency=1)
@@ -254,6 +354,47 @@ class TestLeavesPixelsAsBrokenAsTheyAre:
         np.testing.assert_array_equal(pixels(head + first + last + end), np.asarray(PICTURE))
         with pytest.raises(InvalidInput, match="broken or cut short"):
             pixels(head + first + chunk(b"tEXt", b"a\0b") + last + end)
+
+    @pytest.mark.parametrize(("name", "kind"), [
+        (b"VP8X", "lossy"), (b"VP8 ", "lossy"), (b"VP8L", "lossless"), (b"ANIM", "an animation"),
+        (b"ANMF", "an animation"), (b"ALPH", "with transparency"), (b"VP8 ", "with transparency"),
+    ])  # fmt: skip
+    def test_where_a_length_in_a_webp_is_wrong(self, name, kind):
+        content = of_riff(*webp_with(**WEBPS[kind]))
+        place = content.index(name) + 4
+        length = int.from_bytes(content[place : place + 4], "little")
+        found_by_decoder = name == b"ANMF"  # where the length is too long
+        for other in (0, length - 8, 2**31, *([] if found_by_decoder else [length + 8, length + 100])):
+            broken = content[:place] + struct.pack("<I", max(other, 0)) + content[place + 4 :]
+            with pytest.raises(InvalidInput, match="broken or cut short"):
+                pixels(broken)
+
+    @pytest.mark.parametrize("place", [30, 60, 90])
+    def test_where_something_stands_in_a_webp(self, place):
+        head, profile, picture, exif, xmp = split_webp(webp_with(image=CLEAR))
+        alpha = picture[: picture.index(b"VP8 ")]
+        for junk in (b"junk" * 3, riff(b"EXIF", b"junk"), riff(b"JUNK", b"junk")):
+            with pytest.raises(InvalidInput, match="broken or cut short"):
+                pixels(of_riff(head, profile, alpha, junk, picture[len(alpha) :], exif, xmp))
+            with pytest.raises(InvalidInput, match="broken or cut short"):
+                pixels(of_riff(head, profile, picture[:place] + junk + picture[place:], exif, xmp))
+
+    @pytest.mark.parametrize("gone", [8, 40])
+    def test_where_a_picture_of_a_webp_lacks_bytes(self, gone):
+        for kind, options in WEBPS.items():
+            head, profile, picture, exif, xmp = split_webp(webp_with(**options))
+            for place in range(8, len(picture) - gone, 7):
+                broken = picture[:place] + picture[place + gone :]
+                if kind == "an animation" and broken[:14] != picture[:14]:
+                    continue
+                with pytest.raises(InvalidInput, match="broken or cut short"):
+                    pixels(of_riff(head, profile, broken, exif, xmp))
+
+    def test_where_there_is_none_in_a_webp(self):
+        head, profile, _, exif, xmp = split_webp(webp_with())
+        for chunks in ([head, profile, exif, xmp], [profile, exif], [head], []):
+            with pytest.raises(InvalidInput, match="broken or cut short"):
+                pixels(of_riff(*chunks))
 
     @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
     def test_where_they_are_cut(self, format):

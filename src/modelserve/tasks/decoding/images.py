@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from modelserve.errors import InvalidInput, PayloadTooLarge, UnsupportedMedia
-from modelserve.tasks.decoding import jpeg, png
+from modelserve.tasks.decoding import jpeg, png, webp
 from modelserve.tasks.decoding.orientation import upright
 from modelserve.tasks.decoding.parts import Parts
 
@@ -24,9 +24,9 @@ Mode = Literal["RGB", "L"]
 _SPLITS: dict[bytes, Callable[[bytes], Parts]] = {
     png.SIGNATURE: png.split,
     jpeg.SIGNATURE: jpeg.split,
-    b"RIFF": Parts,
+    webp.SIGNATURE: webp.split,
 }
-"""By the bytes that a file begins with. A decoder of WebP leaves alone what is not pixels."""
+"""By the bytes that a file begins with."""
 _OTHERS = {
     b"GIF8": "a GIF",
     b"II*\0": "a TIFF",
