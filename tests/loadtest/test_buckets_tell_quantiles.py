@@ -48,4 +48,7 @@ def test_tallies_of_two_processes_add_up(mine: list[float], others: list[float])
     for cell in both:
         cell.waited.fold()
     assert both[0].count == both[1].count == len(mine) + len(others)
-    assert both[0].waited.milliseconds() == pytest.approx(both[1].waited.milliseconds(), nan_ok=True)
+    # Sums in another order may be rounded the other way at the last digit that is told.
+    assert both[0].waited.milliseconds() == pytest.approx(
+        both[1].waited.milliseconds(), abs=0.0011, nan_ok=True
+    )

@@ -20,7 +20,7 @@ from . import random_graphs
 from .conftest import Process, processes
 from .random_graphs import DEPENDENT, WIDTH
 
-CLIENTS, CALLS = 32, 4
+CLIENTS, CALLS = 32, 3
 LARGEST = 8
 """Rows of a run."""
 SCALES = (0.01, 1.0, 100.0)
@@ -29,7 +29,7 @@ SCALES = (0.01, 1.0, 100.0)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("graphs")
-    for seed in range(12):
+    for seed in range(8):
         random_graphs.independent(folder / f"independent-{seed}.onnx", seed)
     for seed, mixing in enumerate(DEPENDENT):
         random_graphs.dependent(folder / f"dependent-{mixing}.onnx", 100 + seed, mixing)
@@ -115,7 +115,7 @@ async def hold_to_the_engine(server: Process, folder: Path, model: str) -> str:
     return str(parameters["batching"])
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 async def test_of_a_model_whose_rows_are_independent(server: Process, folder: Path, seed: int) -> None:
     assert await hold_to_the_engine(server, folder, f"independent-{seed}") == "rows"
     assert runs(server, f"independent-{seed}") < requests(LARGEST), "some shared a run"
