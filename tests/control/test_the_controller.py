@@ -357,8 +357,8 @@ async def test_refuses_what_is_no_model_before_anything_changes(controller, tmp_
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("preprocessor_config.json", '{"resize_mode": "letterbox"}', "resize_mode: 'letterbox'; "),
-        ("preprocessor_config.json", '{"image_processor_type": "Mine"}', "image_processor_type: 'Mine'; "),
+        ("preprocessor_config.json", '{"resize_mode": "letterbox"}', 'resize_mode: "letterbox"; '),
+        ("preprocessor_config.json", '{"image_processor_type": "Mine"}', 'image_processor_type: "Mine"; '),
         ("preprocessor_config.json", '{"size": 16}', "images come out with height and width"),
         ("processor_config.json", '{"image_processor": {"size": 16}}', "images come out with height"),
     ],
