@@ -124,9 +124,14 @@ class PlatformUnderTest:
 
     def __init__(self, home: Path, environment: Mapping[str, str] = os.environ) -> None:
         self.home = home
-        self.environment = {**environment, "MODELSERVE_HOME": str(home)}
+        self._surroundings = environment
         self.port = free_port()
         self.door = f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its programs are started with; a test may change what surrounds it in between."""
+        return {**self._surroundings, "MODELSERVE_HOME": str(self.home)}
 
     def cli(self, *arguments: str, given: str | None = None, code: int = 0) -> Any:
         """Run a command with ``--json``; returns what it printed, parsed (its stderr if it had to fail)."""
