@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -67,6 +69,21 @@ def test_a_holder_that_has_not_told_its_name_is_unknown(tmp_path):
             Lock(tmp_path / "lock").acquire()
 
     assert (caught.value.pid, caught.value.since) == (None, None)
+
+
+def test_a_holder_that_tells_its_name_a_moment_later_is_known(tmp_path):
+    """As where two begin at once: one has the lock, and has not written yet."""
+    with Lock(tmp_path / "lock"):
+        told = (tmp_path / "lock").read_text()
+        (tmp_path / "lock").write_text("")
+        later = threading.Timer(0.05, (tmp_path / "lock").write_text, [told])
+        later.start()
+
+        with pytest.raises(LockHeld) as caught:
+            Lock(tmp_path / "lock").acquire()
+        later.join()
+
+    assert caught.value.pid == os.getpid()
 
 
 def test_a_child_does_not_keep_the_lock(tmp_path):

@@ -9,6 +9,9 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+PATIENCE = 0.5
+"""Seconds in which a holder tells its name, on a busy machine too."""
+
 
 class LockHeld(Exception):
     """Somebody else has the lock. ``pid`` is None if the holder has not written its name yet."""
@@ -32,7 +35,8 @@ class Lock:
         self._descriptor: int | None = None
 
     def acquire(self) -> Lock:
-        """Take the lock or raise LockHeld, at once; OSError if the file can't be made. Harmless when held."""
+        """Take the lock or raise LockHeld, at once but for a holder that has not told its name yet; OSError
+        if the file can't be made. Harmless when held."""
         if self._descriptor is None:
             self._descriptor = self._take()
         return self
@@ -46,7 +50,7 @@ class Lock:
             os.pwrite(descriptor, content, 0)
             os.ftruncate(descriptor, len(content))
         except BlockingIOError:
-            pid, since = _holder(descriptor)
+            pid, since = _holder_once_told(descriptor)
             os.close(descriptor)
             raise LockHeld(self.path, pid, since) from None
         except BaseException:
@@ -68,6 +72,14 @@ class Lock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _holder_once_told(descriptor: int) -> tuple[int | None, float | None]:
+    """Waits for one that was taking the lock at the same moment, and says who it is a moment later."""
+    until = time.monotonic() + PATIENCE
+    while (found := _holder(descriptor)) == (None, None) and time.monotonic() < until:
+        time.sleep(0.01)
+    return found
 
 
 def _holder(descriptor: int) -> tuple[int | None, float | None]:
