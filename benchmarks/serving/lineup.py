@@ -1,7 +1,8 @@
 """Servers that take turns: all are up, one is awake.
 
-A round measures each of them once, in the same order, so that a disturbance of the machine hits neighbours
-alike; ratios are taken within a round, and their median is what counts.
+A round measures each of them once, so that a disturbance of the machine hits neighbours alike; ratios are
+taken within a round, and their median is what counts. Every second round goes backwards, for whoever comes
+after a server that worked hard finds a warmer machine.
 """
 
 from __future__ import annotations
@@ -120,12 +121,12 @@ def median(values: Sequence[float]) -> float:
 def in_turn(
     rounds: int, measures: dict[str, Callable[[], dict[str, Any]]]
 ) -> list[dict[str, dict[str, Any]]]:
-    """``rounds`` times one measurement of each, by name."""
+    """``rounds`` times one measurement of each, by name, forwards and backwards in turn."""
     found = []
     for number in range(1, rounds + 1):
         taken = {}
-        for name, measure in measures.items():
-            taken[name] = measure()
+        for name in list(measures)[:: 1 if number % 2 else -1]:
+            taken[name] = measures[name]()
             told = f"{taken[name]['rate']:>10,.1f}/s{_warning(taken[name])}"
             say(f"  round {number}/{rounds}  {name:<22} {told}")
         found.append(taken)

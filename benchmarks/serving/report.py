@@ -25,9 +25,9 @@ _INTRODUCTION = """\
 Written by `python -m benchmarks.serving --write-docs`; `make bench-serving` prints the same tables. All
 servers run the same ONNX file on the same machine, each in its own virtual environment with the same
 onnxruntime, and are asked by the same load generator, which shares the machine with them. They take turns
-in every round, the others held still meanwhile; a ratio is the median over rounds of ratios within a round.
-CPU per request is that of the server's whole process tree, and "by CPU" compares it with the reference's as
-requests/s are compared: it changes little where others use the machine.
+in every round, in every second one backwards, the others held still meanwhile; a ratio is the median over
+rounds of ratios within a round. CPU per request is that of the server's whole process tree, and "by CPU"
+compares it with the reference's as requests/s are compared: it changes little where others use the machine.
 
 `onnxruntime` is the engine alone, fed with ready tensors in a loop: the best of runs side by side and
 threads within a run, and of batch sizes, among those that so many waiting clients could keep busy. For JPEG
