@@ -54,14 +54,14 @@ def warm(tmp_path: Path) -> Iterator[Warm]:
         each.model.close()
 
 
-def graph(path: Path, ins: Any, outs: Any, nodes: Any, weights: Any = None) -> Path:
+def graph(path: Path, ins: Any, outs: Any, nodes: Any, weights: Any = None, opset: int = 17) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     made = helper.make_graph(
         nodes, "g", [helper.make_tensor_value_info(*each) for each in ins],
         [helper.make_tensor_value_info(*each) for each in outs],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in (weights or {}).items()],
     )  # fmt: skip
-    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)], ir_version=9), path)
     return path
 
 
@@ -239,6 +239,29 @@ def test_not_where_rows_depend_on_each_other_for_some_inputs_alone(
     outs = [("y", TensorProto.FLOAT, ["n", *columns])]
     loaded = warm(graph(tmp_path / "m.onnx", ins, outs, nodes, weights))
     assert not loaded.sharing.rows
+
+
+def test_not_where_the_longest_text_of_a_run_decides_how_long_all_answers_are(
+    warm: Warm, tmp_path: Path
+) -> None:
+    """No made-up text holds a comma, so a trial sees one piece of each."""
+    nodes = [node("StringSplit", "texts", "pieces counts", delimiter=",")]
+    ins = [("texts", TensorProto.STRING, ["n"])]
+    outs = [("pieces", TensorProto.STRING, ["n", "most"]), ("counts", TensorProto.INT64, ["n"])]
+    loaded = warm(graph(tmp_path / "m.onnx", ins, outs, nodes, opset=20))
+    assert loaded.sharing.why == "its operator StringSplit looks at all rows of a run together"
+
+
+def test_not_where_rows_are_left_out_whatever_the_first_axis_is_called(warm: Warm, tmp_path: Path) -> None:
+    """It leaves out what is below a bound that no made-up input reaches."""
+    nodes = [
+        node("ReduceMin", "x", "least", axes=[1], keepdims=0),
+        node("Greater", "least bound", "kept"),
+        node("Compress", "x kept", "y", axis=0),
+    ]
+    tensors = [[(name, TensorProto.FLOAT, ["n", 2])] for name in "xy"]
+    loaded = warm(graph(tmp_path / "m.onnx", *tensors, nodes, {"bound": np.array(-1e6, np.float32)}))
+    assert loaded.sharing.why == "its operator Compress looks at all rows of a run together"
 
 
 def test_not_where_missing_values_are_filled_from_other_rows(warm: Warm, tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 """Equal questions get different answers."""
-MIXING = frozenset(
-    {"DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "NonMaxSuppression"}
-)
-"""A row's answer depends on the others of its batch: one scale is taken from all of them, or all of their
-findings stand in one list. How much shows only with some inputs."""
+_ONE_SCALE = {"DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul"}
+_ONE_LIST = {"Compress", "NonMaxSuppression", "StringNormalizer", "Unique"}
+_ONE_LENGTH = {"BeamSearch", "GreedySearch", "Sampling", "StringSplit", "WhisperBeamSearch"}
+MIXING = frozenset(_ONE_SCALE | _ONE_LIST | _ONE_LENGTH)
+"""A row's answer depends on the others of its batch: they share one scale, stand in one list, or are as
+long as the longest. How much shows only with some inputs."""
 
 _NESTING = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 _MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
