@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
@@ -23,6 +24,7 @@ from modelserve.observers.base import Cursor, Sighting, Subject
 from modelserve.observers.envoy import EnvoyObserver
 from modelserve.routers.envoy import EnvoyRouter
 from modelserve.routing.envoy.clusters import MAX_COPIES
+from modelserve.routing.envoy.vocabulary import shadow
 
 PATH = "/v2/models/ner/infer"
 SUBJECT = Subject("ner", "ner-1", "ner-2", ())
@@ -223,6 +225,14 @@ async def _copied(scene: Scene, number: int) -> bool:
     return sighting.candidate is not None and sighting.candidate.requests == number
 
 
+async def _no_copy_is_under_way(scene: Scene) -> bool:
+    """Nor waits in the proxy for one of those to be answered."""
+    pattern = f"^cluster\\.{shadow('ner-2')}\\.upstream_rq_(pending_)?active$"
+    lines = (await scene.door.admin.get(f"/stats?filter={quote(pattern)}")).splitlines()
+    assert len(lines) == 2
+    return all(line.endswith(": 0") for line in lines)
+
+
 async def test_late_copies_are_failures(scene: Scene) -> None:
     shadowing = replace(SUBJECT, shadowing=True)
     await scene.route(0.0, mirror=Mirror("ner-2", 100.0), policy=RoutePolicy(timeout=0.3))
@@ -244,12 +254,10 @@ async def test_copies_that_the_proxy_drops_by_its_own_limits_are_not_the_candida
     load = await scene.load(3 * MAX_COPIES, clients=3 * MAX_COPIES)
     assert load.statuses == {200: 3 * MAX_COPIES}
 
-    async def all_answered() -> bool:
-        return await _copied(scene, (await scene.candidate.seen())["requests"])
-
-    await wait_until(all_answered, 20, "all copies that went out are answered")
+    await wait_until(lambda: _no_copy_is_under_way(scene), 20, "all copies that went out are answered")
     arrived = (await scene.candidate.seen())["requests"]
     assert 0 < arrived <= 2 * MAX_COPIES + 2, "the rest was dropped; two workers may both take a last place"
+    await wait_until(lambda: _copied(scene, arrived), 5, "each of them is counted")
     assert (await scene.look(shadowing)).candidate == ArmCounts(arrived)
 
 
