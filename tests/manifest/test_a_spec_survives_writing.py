@@ -110,6 +110,12 @@ def test_any_spec_that_is_written_and_read_is_the_same(document, defaults):
     assert parse(dump(service, defaults=defaults), "any.yaml") == service
 
 
+@pytest.mark.parametrize("uri", ["\x85", "a\u2028b", "a\u2029", "a\nb", "\ufeffa", "a: b #c", " a ", "\t"])
+def test_a_text_is_written_as_it_is_whatever_breaks_lines(uri):
+    service = parse(json.dumps({"metadata": {"name": "a"}, "spec": {"model": {"uri": uri}}}), "any.json")
+    assert parse(dump(service), "any.yaml").spec.model.uri == service.spec.model.uri == uri
+
+
 def test_the_short_document_holds_what_differs_from_the_defaults():
     text = "metadata: {name: ner}\nspec: {model: {uri: ./ner}, rollout: {shadow: null, probation: 30m}}"
 

@@ -28,7 +28,7 @@ def to_document(service: ModelService, *, defaults: bool = False) -> dict[str, A
 def dump(service: ModelService, *, defaults: bool = False) -> str:
     """The document as YAML; ``parse(dump(service), ...) == service``."""
     document = to_document(service, defaults=defaults)
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def schema() -> dict[str, Any]:
@@ -44,6 +44,21 @@ def experiment_schema() -> dict[str, Any]:
 def _schema(model: type[BaseModel], identity: str) -> dict[str, Any]:
     generated = model.model_json_schema(by_alias=True, schema_generator=_FileSchema)
     return {"$schema": GenerateJsonSchema.schema_dialect, "$id": identity} | generated
+
+
+class _Dumper(yaml.SafeDumper):
+    """Escapes the line breaks of Unicode, which a reader of YAML turns into plain ones."""
+
+
+_BREAKS = frozenset("\x85\u2028\u2029")
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if _BREAKS & set(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 class _FileSchema(GenerateJsonSchema):
