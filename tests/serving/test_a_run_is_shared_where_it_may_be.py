@@ -264,6 +264,140 @@ def test_not_where_rows_are_left_out_whatever_the_first_axis_is_called(warm: War
     assert loaded.sharing.why == "its operator Compress looks at all rows of a run together"
 
 
+STEP = [node("Gather", "after v", "w"), node("Equal", "w end", "ended"), node("Cast", "ended", "e", to=7),
+        node("ReduceMin", "e", "all", keepdims=0), node("Cast", "all", "done", to=9),
+        node("Not", "done", "on"), node("Identity", "w", "scan")]  # fmt: skip
+
+
+def test_not_where_a_loop_goes_on_until_all_rows_are_done(warm: Warm, tmp_path: Path) -> None:
+    """Each row steps from a number to the next; no made-up one meets the end."""
+    after = np.arange(1000)
+    after[:300] = (after[:300] * 7 + 3) % 300
+    after[301:310] = after[300:309]
+    info, scalar = helper.make_tensor_value_info, []
+    body = helper.make_graph(
+        STEP, "step",
+        [info("i", TensorProto.INT64, scalar), info("c", TensorProto.BOOL, scalar),
+         info("v", TensorProto.INT64, ["k"])],
+        [info("on", TensorProto.BOOL, scalar), info("w", TensorProto.INT64, ["k"]),
+         info("scan", TensorProto.INT64, ["k"])],
+        [numpy_helper.from_array(after, "after"), numpy_helper.from_array(np.array(300), "end")],
+    )  # fmt: skip
+    nodes = [
+        node("Loop", "most go token", "last scans", body=body),
+        node("Transpose", "scans", "out", perm=[1, 0]),
+    ]
+    loaded = warm(
+        graph(
+            tmp_path / "m.onnx", [("token", TensorProto.INT64, ["batch"])],
+            [("out", TensorProto.INT64, ["batch", "steps"])], nodes, {"most": 12, "go": True},
+        )
+    )  # fmt: skip
+    assert loaded.sharing.why == (
+        'output "out" has an axis "steps" that no input has, and its operator Loop may go on until all rows '
+        "of a run are done"
+    )
+
+
+def test_not_where_the_greatest_count_of_a_run_decides_how_long_all_answers_are(
+    warm: Warm, tmp_path: Path
+) -> None:
+    ins = [("x", TensorProto.FLOAT, ["n", "t", 4]), ("lengths", TensorProto.INT64, ["n"])]
+    nodes = [
+        node("ReduceMax", "lengths", "most", keepdims=1),
+        node("Slice", "x zero most one", "y"),
+    ]
+    outs = [("y", TensorProto.FLOAT, ["n", "used", 4])]
+    loaded = warm(graph(tmp_path / "m.onnx", ins, outs, nodes, {"zero": [0], "one": [1]}))
+    assert "has shape" in loaded.sharing.why
+
+
+def test_not_where_what_is_no_number_is_filled_from_other_rows(warm: Warm, tmp_path: Path) -> None:
+    nodes = [
+        node("IsNaN", "x", "gone"), node("Where", "gone zero x", "known"),
+        node("ReduceMean", "known", "mean", axes=[0], keepdims=1), node("Where", "gone mean x", "y"),
+    ]  # fmt: skip
+    tensors = [[(name, TensorProto.FLOAT, ["n", 2])] for name in "xy"]
+    loaded = warm(graph(tmp_path / "m.onnx", *tensors, nodes, {"zero": np.array(0, np.float32)}))
+    assert not loaded.sharing.rows
+
+    (tmp_path / "model.py").write_text(
+        "import numpy as np\n" + CODE % "np.where(np.isnan(x), np.nanmean(x, axis=0), x)"
+    )
+    tensor = "datatype: FP32, shape: [-1, 2]"
+    (tmp_path / "modelserve.yaml").write_text(
+        f"signature: {{inputs: [{{name: x, {tensor}}}], outputs: [{{name: y, {tensor}}}]}}"
+    )
+    (tmp_path / "m.onnx").unlink()
+    assert not warm(tmp_path, allow_code=True).sharing.rows
+
+
+TABLE = np.random.default_rng(0).normal(size=(1000, 8)).astype(np.float32)
+EMBEDDED = [node("Gather", "table input_ids", "e"), node("Cast", "attention_mask", "mask", to=1)]
+MEAN = [
+    *EMBEDDED, node("Unsqueeze", "mask two", "mask3"), node("Mul", "e mask3", "used"),
+    node("ReduceSum", "used one", "sum", keepdims=0), node("ReduceSum", "mask one", "count", keepdims=1),
+    node("Div", "sum count", "mean"),
+]  # fmt: skip
+LAST = [
+    *EMBEDDED, node("Gather", "attention_mask minus", "ends", axis=1),
+    node("ReduceSum", "ends", "full", keepdims=0),
+    node("Shape", "attention_mask", "shape"), node("Gather", "shape zero", "rows"),
+    node("Equal", "full rows", "left"), node("ReduceSum", "attention_mask one", "count", keepdims=0),
+    node("Sub", "count uno", "at"), node("Unsqueeze", "at one", "at2"),
+    node("GatherND", "e at2", "by_count", batch_dims=1), node("Gather", "e minus", "by_end", axis=1),
+    node("Where", "left by_end by_count", "y"),
+]  # fmt: skip
+NUMBERS = {
+    "table": TABLE,
+    "one": [1],
+    "two": [2],
+    "uno": np.array(1),
+    "zero": np.array(0),
+    "minus": np.array(-1),
+    "zeroth": [0],
+}
+
+
+def text_model(folder: Path, nodes: Any, axes: Any) -> Path:
+    used = {name for each in nodes for name in each.input}
+    ins = [(name, TensorProto.INT64, ["batch", "seq"]) for name in ("input_ids", "attention_mask")]
+    weights = {name: value for name, value in NUMBERS.items() if name in used}
+    graph(folder / "model.onnx", ins, [("y", TensorProto.FLOAT, axes)], nodes, weights)
+    (folder / "config.json").write_text(json.dumps({"architectures": ["X"], "pad_token_id": 0}))
+    (folder / "modelserve.yaml").write_text("task: tensor")
+    return folder
+
+
+def tokens(count: int, mask: list[int] | None = None) -> Any:
+    ids = np.arange(1, count + 1).reshape(1, count)
+    return {"input_ids": ids, "attention_mask": np.array([mask or [1] * count])}
+
+
+def test_not_where_one_text_decides_for_a_run_on_which_side_it_is_padded(warm: Warm, tmp_path: Path) -> None:
+    """The usual pooling of the last token, which takes a run for padded on the left where all rows end with a
+    token."""
+    assert not warm(text_model(tmp_path / "last", LAST, ["batch", 8])).sharing.rows
+
+
+def test_and_an_answer_keeps_its_width_where_that_is_not_the_length_of_the_text(
+    warm: Warm, tmp_path: Path
+) -> None:
+    """The width is free in the graph, and by chance that of the longest text of the run."""
+    wide = [
+        *MEAN, node("Shape", "mean", "n", start=0, end=1), node("Unsqueeze", "minus zeroth", "rest"),
+        node("Concat", "n rest", "shape", axis=0), node("Reshape", "mean shape", "y"),
+    ]  # fmt: skip
+    loaded = warm(text_model(tmp_path / "wide", wide, ["batch", "dim"]))
+    assert loaded.sharing == Sharing(True, widths=frozenset({"y"}))
+    rows = [tokens(8), tokens(6)]
+    fits = [loaded.joiner.fit(row) for row in rows]
+    assert fits[0].kind == fits[1].kind
+    pieces = loaded.joiner.split(loaded.model.predict(loaded.joiner.assemble(rows, fits)), fits)
+    for row, piece in zip(rows, pieces, strict=True):
+        np.testing.assert_allclose(piece["y"], loaded.model.predict(row)["y"], rtol=1e-4)
+
+
 def test_not_where_missing_values_are_filled_from_other_rows(warm: Warm, tmp_path: Path) -> None:
     mean = "import numpy as np\n" + CODE % "np.where(np.isnan(x), np.nanmean(x, axis=0), x)"
     (tmp_path / "model.py").write_text(mean)
@@ -275,12 +409,12 @@ def test_not_where_missing_values_are_filled_from_other_rows(warm: Warm, tmp_pat
 
 
 def test_by_models_that_take_only_some_inputs(warm: Warm, tmp_path: Path) -> None:
-    """Code that wants positive amounts, and one input that must stay as it is."""
+    """Code that wants positive amounts, and one input that must be one."""
     (tmp_path / "model.py").write_text(
         "class Model:\n"
         "    def load(self, folder):\n        pass\n"
         "    def predict(self, inputs):\n"
-        "        if (inputs['x'] < 0).any() or (inputs['one'] != inputs['one'].flat[0]).any():\n"
+        "        if (inputs['x'] < 0).any() or (inputs['one'] != 1).any():\n"
         "            raise ValueError('not such')\n"
         "        return {'y': inputs['x'] * 2}\n"
     )

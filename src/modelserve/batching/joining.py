@@ -42,7 +42,7 @@ class Joiner:
         """Whether items may share a run, and rows may be cut; else every item runs by itself and whole."""
         self._pads = {spec.name: spec.pad for spec in signature.inputs if _padded(spec)}
         self._lengths = sharing.lengths
-        self._follows = {spec.name for spec in signature.outputs if spec.shape[1:2] == (-1,)}
+        self._follows = follows(signature) - sharing.widths
         self._free = _free_axes(signature)
         self._counted = [spec.name for spec in signature.inputs if spec.shape[:1] == (-1,)]
         self._plain = not self._pads and not self._free and self.joinable
@@ -143,6 +143,11 @@ def merge(pieces: Sequence[Tensors]) -> Tensors:
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
     except ValueError:
         raise ModelFailed("the outputs differ in shape between rows; send fewer rows at once") from None
+
+
+def follows(signature: Signature) -> frozenset[str]:
+    """The outputs whose axis 1 may have the length of the padded inputs."""
+    return frozenset(spec.name for spec in signature.outputs if spec.shape[1:2] == (-1,))
 
 
 def _free_axes(signature: Signature) -> dict[str, tuple[int, ...]]:

@@ -25,16 +25,23 @@ COARSE_ROUNDING = 1e-2
 class Sharing:
     """``rows``: whether requests may share a run; ``lengths``: also where padding gives them one length.
 
-    ``why`` says why not, for people; it is empty where both hold.
+    ``why`` says why not, for people; it is empty where both hold. ``widths`` names outputs whose axis 1 has a
+    length of its own, and not the inputs'.
     """
 
     rows: bool
     lengths: bool = True
     why: str = ""
+    widths: frozenset[str] = frozenset()
 
 
 TOGETHER = Sharing(True)
 UNTRIED = Sharing(False, False, "whether requests may share a run was not tried")
+
+
+def one_length(why: str) -> Sharing:
+    """Requests of one length alone share a run, because of ``why``."""
+    return Sharing(True, False, f"only requests of one length share a run: {why}")
 
 
 def unlike_axes(signature: Signature) -> str:
@@ -52,6 +59,14 @@ def unlike_axes(signature: Signature) -> str:
 def fixed_axis(signature: Signature) -> str:
     """Which tensor does not let the number of rows be chosen; empty if none."""
     return next((_fixed(place, spec) for place, spec in _places(signature) if spec.shape[:1] != (-1,)), "")
+
+
+def unmatched_axis(signature: Signature) -> str:
+    """Which output has an axis of any length behind axis 0 that no input has; empty if none."""
+    for spec in signature.outputs:
+        if spec.unmatched_axis is not None:
+            return f'output "{spec.name}" has an axis "{spec.unmatched_axis}" that no input has'
+    return ""
 
 
 def _places(signature: Signature) -> Iterator[tuple[str, TensorSpec]]:

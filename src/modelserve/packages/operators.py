@@ -14,7 +14,7 @@ RANDOM = frozenset(
 """Equal questions get different answers."""
 _ONE_SCALE = {"DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul"}
 _ONE_LIST = {"Compress", "NonMaxSuppression", "StringNormalizer", "Unique"}
-_ONE_LENGTH = {"BeamSearch", "GreedySearch", "Sampling", "StringSplit", "WhisperBeamSearch"}
+_ONE_LENGTH = {"BeamSearch", "GreedySearch", "Sampling", "StringSplit", "Tokenizer", "WhisperBeamSearch"}
 MIXING = frozenset(_ONE_SCALE | _ONE_LIST | _ONE_LENGTH)
 """A row's answer depends on the others of its batch: they share one scale, stand in one list, or are as
 long as the longest. How much shows only with some inputs."""

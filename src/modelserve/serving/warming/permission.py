@@ -6,9 +6,9 @@ trial that could not be made, but not against a trial.
 
 from __future__ import annotations
 
-from modelserve.batching.sharing import TOGETHER, Sharing, fixed_axis, unlike_axes
+from modelserve.batching.sharing import TOGETHER, Sharing, fixed_axis, one_length, unlike_axes, unmatched_axis
 from modelserve.domain.inference import Signature
-from modelserve.domain.models import ModelPackage
+from modelserve.domain.models import ModelPackage, Runtime
 from modelserve.errors import InvalidPackage
 from modelserve.packages.operators import MIXING, operators_of
 
@@ -23,14 +23,22 @@ def objections(package: ModelPackage, signature: Signature) -> str:
         return ""
     if reason := unlike_axes(signature):
         return f"{reason}; {_WAY_OUT}"
-    mixing = sorted(operators_of(package.model_file) & MIXING)
-    return f"its operator {mixing[0]} looks at all rows of a run together" if mixing else ""
+    operators = operators_of(package.model_file)
+    if mixing := sorted(operators & MIXING):
+        return f"its operator {mixing[0]} looks at all rows of a run together"
+    longest = unmatched_axis(signature) if "Loop" in operators else ""
+    return f"{longest}, and its operator Loop may go on until all rows of a run are done" if longest else ""
+
+
+def may_fill_gaps(package: ModelPackage) -> bool:
+    """Whether the model may put something of its own in the place of what is not a number."""
+    return package.runtime is not Runtime.ONNX or "IsNaN" in operators_of(package.model_file)
 
 
 def unknown(package: ModelPackage, signature: Signature, why: str) -> Sharing:
     """What holds where no trial could be made, because of ``why``."""
     if package.batching and not fixed_axis(signature):
-        return TOGETHER
+        return one_length("padding was not tried") if _is_padded(signature) else TOGETHER
     return Sharing(False, False, _forbidden(package) or f"{why}; {_WAY_OUT}")
 
 
@@ -42,6 +50,10 @@ def refused(package: ModelPackage, why: str) -> Sharing:
             f"{why}; leave it out, or say `batching: none`"
         )
     return Sharing(False, False, why)
+
+
+def _is_padded(signature: Signature) -> bool:
+    return any(spec.pad is not None for spec in signature.inputs)
 
 
 def _forbidden(package: ModelPackage) -> str:

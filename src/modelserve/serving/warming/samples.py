@@ -72,12 +72,26 @@ def others(row: Tensors, signature: Signature) -> Iterator[Tensors]:
     for change in (_quiet, _loud, _large, _few):
         other = {name: change(name, data, chance) for name, data in row.items()}
         if change is _loud:
-            other |= {name: _with_gaps(other[name]) for name in nullable & floats}
+            other |= _gaps({name: other[name] for name in row if name in nullable & floats})
         yield from _if_other(other, row)
     for change in (_loud, _quiet):
         for some in (floats, row.keys() - floats):
             other = {name: change(name, row[name], chance) for name in some}
             yield from _if_other(row | other, row)
+
+
+def with_gaps(row: Tensors) -> Iterator[Tensors]:
+    """The row with every other of its real numbers missing, if it has some."""
+    if gaps := _gaps({name: data for name, data in row.items() if data.dtype.kind == "f"}):
+        yield row | gaps
+
+
+def begun_late(row: Tensors) -> Iterator[Tensors]:
+    """The row with masks that leave out the first half, as where its sender padded it on the left; none where
+    it has no masks."""
+    masks = {name: data for name, data in row.items() if _is_mask(name, data)}
+    late = row | {name: _later(data) for name, data in masks.items()}
+    yield from _if_other(late, row)
 
 
 def _if_other(other: Tensors, row: Tensors) -> Iterator[Tensors]:
@@ -150,6 +164,8 @@ def _large(name: str, data: Array, chance: np.random.Generator) -> Array:
         return (np.abs(chance.standard_normal(data.shape)) * LARGE).astype(data.dtype)
     if data.dtype.kind in "iu" and not _is_mask(name, data):
         return chance.integers(BYTE // 2, BYTE, data.shape).astype(data.dtype)
+    if _is_mask(name, data):
+        return _later(data)
     return _of_size(name, data, chance, LOUD, (0.0, 1.0))
 
 
@@ -164,12 +180,20 @@ def _of_size(
         largest = max(1.0, float(np.abs(data).max(initial=0.0, where=np.isfinite(data))))
         return (chance.standard_normal(data.shape) * largest * size).astype(data.dtype)
     if data.dtype.kind in "iu" and data.size:
-        least, span = int(data.min()), int(data.max()) - int(data.min())
+        least, span = _range(data)
         low, high = (least + int(span * end) for end in part)
         return chance.integers(low, high, data.shape, endpoint=True).astype(data.dtype)
     texts = np.empty(data.size, np.object_)
     texts[:] = [value + b" %d" % (10 * part[1]) for value in data.ravel()]
     return texts.reshape(data.shape)
+
+
+def _range(data: Array) -> tuple[int, int]:
+    """The least, and how much more the most is; where all are the same, what a count of no more may be."""
+    least, most = int(data.min()), int(data.max())
+    if least < most:
+        return least, most - least
+    return (1, most - 1) if most > 1 else (0, 1)
 
 
 def _is_mask(name: str, data: Array) -> bool:
@@ -185,8 +209,16 @@ def _shorter(mask: Array, share: float) -> Array:
     return shorter
 
 
-def _with_gaps(data: Array) -> Array:
-    """Every other number is missing."""
-    gaps = data.ravel().copy()
-    gaps[::2] = np.nan
-    return gaps.reshape(data.shape)
+def _later(mask: Array) -> Array:
+    """True, or one, for the second half of the last axis alone."""
+    shorter = _shorter(mask, 0.5)
+    return shorter[..., ::-1].copy() if shorter.ndim else shorter
+
+
+def _gaps(some: Tensors) -> Tensors:
+    """Every other number is missing, and of inputs of a single number every other input."""
+    gaps = {}
+    for at, (name, data) in enumerate(some.items()):
+        gaps[name] = data.copy()
+        gaps[name].ravel()[at % 2 if data.size == 1 else 0 :: 2] = np.nan
+    return gaps

@@ -6,13 +6,13 @@ be, so that a trial costs little more than a run of each row by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle, islice
 
 import numpy as np
 
-from modelserve.batching.joining import Joiner
-from modelserve.batching.sharing import TOGETHER, departure
+from modelserve.batching.joining import Joiner, follows
+from modelserve.batching.sharing import TOGETHER, Sharing, departure, one_length
 from modelserve.domain.inference import Tensors
 from modelserve.errors import (
     DeadlineExceeded,
@@ -23,7 +23,7 @@ from modelserve.errors import (
     Unavailable,
 )
 from modelserve.runtimes.base import Model, is_accelerated
-from modelserve.serving.warming.samples import cut, others
+from modelserve.serving.warming.samples import begun_late, cut, others, with_gaps
 
 MOST = 3
 """Other rows than the first."""
@@ -36,13 +36,16 @@ Run = Callable[[Tensors], Tensors]
 class Trial:
     """Of one model, which was asked ``first``, a row, twice: ``answers``.
 
-    ``coarse``: it may round as accelerators do. Everything here raises what is :data:`AWAY`.
+    ``coarse``: it may round as accelerators do; ``fills``: it may put something in the place of what is not a
+    number. Everything here raises what is :data:`AWAY`.
     """
 
-    def __init__(self, model: Model, first: Tensors, answers: tuple[Tensors, Tensors], coarse: bool) -> None:
+    def __init__(
+        self, model: Model, first: Tensors, answers: tuple[Tensors, Tensors], *, coarse: bool, fills: bool
+    ) -> None:
         self._model, self._coarse = model, coarse or is_accelerated(model)
         self._joiner = Joiner(model.signature, TOGETHER)
-        self._first, self._answers = first, answers
+        self._first, self._answers, self._fills = first, answers, fills
         self._rows: list[Tensors] = []
         self._alone: list[Tensors] = []
 
@@ -58,19 +61,12 @@ class Trial:
     def hindrance(self, most: int = MOST) -> str:
         """Run up to ``most`` other rows by themselves. Why a trial can't show anything; empty if it can."""
         self._keep(self._first, self._answers[1])
-        for row in others(self._first, self._model.signature):
-            if len(self._rows) > most:
-                break
-            try:
-                self._keep(row, self._model.predict(row))
-            except AWAY:
-                raise
-            except EngineDied as error:
-                return (
-                    f"its engine did not survive an input of exactly its signature's shapes: {error.message}"
-                )
-            except ModelServeError:  # a row that the model does not take shows nothing
-                continue
+        try:
+            self._try(others(self._first, self._model.signature), most)
+            if self._fills and most == MOST:
+                self._try(with_gaps(self._first), MOST + 1)
+        except EngineDied as error:
+            return f"its engine did not survive an input of exactly its signature's shapes: {error.message}"
         few = len(self._rows) < 2
         return "no two different inputs are known that the model answers with numbers" if few else ""
 
@@ -91,24 +87,60 @@ class Trial:
     def company(self, size: int, run: Run) -> str:
         """How answers change in a batch of so many rows, or that it fails; empty if they stay the same."""
         rows, alone = (list(islice(cycle(each), size)) for each in (self._rows, self._alone))
-        return self._compare(rows, alone, run)
+        return self._compare(rows, alone, run, self._joiner)
 
-    def padding(self) -> str:
-        """How answers change where a short row is padded to the length of another, or why that is not known;
-        empty if they stay the same."""
+    def lengths(self) -> Sharing:
+        """What holds of rows of different lengths, where those of one length may share a run: whether answers
+        change as short rows are padded to the length of another."""
         length = self._joiner.fit(self._first).length
         if not length:
-            return ""
+            return TOGETHER
         if length < 2:
-            return "no input of more than one token is known"
+            return one_length("no input of more than one token is known")
         rows = [cut(self._first, self._model.signature, most) for most in (length, length // 2)]
         try:
             alone = [self._model.predict(row) for row in rows]
         except AWAY:
             raise
         except ModelServeError as error:
-            return f"shorter inputs fail: {error.message}"
-        return self._compare(rows, alone, self._model.predict)
+            return one_length(f"shorter inputs fail: {error.message}")
+        self._add_late(rows, alone)
+        sharing = Sharing(True, widths=self._widths(rows, alone))
+        why = self._compare(rows, alone, self._model.predict, Joiner(self._model.signature, sharing))
+        return one_length(why) if why else sharing
+
+    def _add_late(self, rows: list[Tensors], alone: list[Tensors]) -> None:
+        """Add a short row that its sender has padded on the left, if the model takes one."""
+        for late in begun_late(rows[-1]):
+            try:
+                alone.append(self._model.predict(late))
+            except AWAY:
+                raise
+            except ModelServeError:
+                return
+            rows.append(late)
+
+    def _widths(self, rows: Sequence[Tensors], alone: Sequence[Tensors]) -> frozenset[str]:
+        """The outputs whose axis 1 is not as long as the row's tokens are many."""
+        lengths = [self._joiner.fit(row).length for row in rows]
+        return frozenset(
+            name
+            for name in follows(self._model.signature) & alone[0].keys()
+            if [answer[name].shape[1] for answer in alone] != lengths
+        )
+
+    def _try(self, rows: Iterable[Tensors], most: int) -> None:
+        """Run rows by themselves until ``most`` others are known. One that the model does not take shows
+        nothing."""
+        for row in rows:
+            if len(self._rows) > most:
+                return
+            try:
+                self._keep(row, self._model.predict(row))
+            except (*AWAY, EngineDied):
+                raise
+            except ModelServeError:
+                continue
 
     def _keep(self, row: Tensors, answer: Tensors) -> None:
         """Unless all that it was answered is no number: that is the same in any company."""
@@ -116,10 +148,10 @@ class Trial:
             self._rows.append(row)
             self._alone.append(answer)
 
-    def _compare(self, rows: Sequence[Tensors], alone: Sequence[Tensors], run: Run) -> str:
-        fits = [self._joiner.fit(row) for row in rows]
+    def _compare(self, rows: Sequence[Tensors], alone: Sequence[Tensors], run: Run, joiner: Joiner) -> str:
+        fits = [joiner.fit(row) for row in rows]
         try:
-            pieces = self._joiner.split(run(self._joiner.assemble(rows, fits)), fits)
+            pieces = joiner.split(run(joiner.assemble(rows, fits)), fits)
         except AWAY:
             raise
         except ModelServeError as error:

@@ -23,7 +23,7 @@ from modelserve.runtimes.base import Streaming
 from modelserve.serving.logs import EventLog
 from modelserve.serving.served import Loaded
 from modelserve.serving.warming.longest import try_longest
-from modelserve.serving.warming.permission import objections, refused, unknown
+from modelserve.serving.warming.permission import may_fill_gaps, objections, refused, unknown
 from modelserve.serving.warming.samples import LENGTH, cut, is_exact, made_up, reference_rows
 from modelserve.serving.warming.trial import AWAY, MOST, Run, Trial
 
@@ -168,7 +168,8 @@ class _Runs:
                 longest, self._model.signature, LENGTH
             )  # what company does shows with a few tokens, too
             answers = self._model.predict(row), self._model.predict(row)
-        trial = Trial(self._model, row, answers, self._package.external is not None)
+        coarse, fills = self._package.external is not None, may_fill_gaps(self._package)
+        trial = Trial(self._model, row, answers, coarse=coarse, fills=fills)
         if why := trial.fickle():
             return refused(self._package, f"equal inputs get different answers: {why}")
         if hindrance := self._hindrance(trial, self._cost.seconds(self._joiner.fit(row).cost)):
@@ -185,9 +186,7 @@ class _Runs:
                 return refused(self._package, why)
         if why := trial.monotony():
             return self._unknown(why)
-        if why := trial.padding():
-            return Sharing(True, False, f"only requests of one length share a run: {why}")
-        return TOGETHER
+        return trial.lengths()
 
     def _hindrance(self, trial: Trial, seconds: float) -> str:
         """Why a trial can't show anything; ``seconds`` are what a run takes."""
