@@ -94,6 +94,20 @@ def begun_late(row: Tensors) -> Iterator[Tensors]:
     yield from _if_other(late, row)
 
 
+def masked(answer: Tensors, row: Tensors) -> Tensors:
+    """The answer without what it says of tokens that the row's mask leaves out: that means nothing, and
+    depends on company in models that are else fit for it."""
+    mask = row.get("attention_mask")
+    if mask is None or mask.ndim != 2 or mask.all():
+        return answer
+    return {
+        name: np.where(mask.reshape(mask.shape + (1,) * (data.ndim - 2)), data, np.zeros_like(data))
+        if data.shape[:2] == mask.shape and data.dtype.kind != "O"
+        else data
+        for name, data in answer.items()
+    }
+
+
 def _if_other(other: Tensors, row: Tensors) -> Iterator[Tensors]:
     if any(not np.array_equal(other[name], data) for name, data in row.items()):
         yield other

@@ -23,7 +23,7 @@ from modelserve.errors import (
     Unavailable,
 )
 from modelserve.runtimes.base import Model, is_accelerated
-from modelserve.serving.warming.samples import begun_late, cut, others, with_gaps
+from modelserve.serving.warming.samples import begun_late, cut, masked, others, with_gaps
 
 MOST = 3
 """Other rows than the first."""
@@ -156,5 +156,8 @@ class Trial:
             raise
         except ModelServeError as error:
             return f"{len(rows)} rows in one run: {error.message}"
-        found = (departure(*each, self._coarse) for each in zip(alone, pieces, strict=True))
+        found = (
+            departure(masked(one, row), masked(other, row), self._coarse)
+            for one, other, row in zip(alone, pieces, rows, strict=True)
+        )
         return next(filter(None, found), "")
