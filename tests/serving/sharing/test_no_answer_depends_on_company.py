@@ -16,8 +16,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from ..conftest import Process, processes
 from . import random_graphs
-from .conftest import Process, processes
 from .random_graphs import DEPENDENT, WIDTH
 
 CLIENTS, CALLS = 32, 3
