@@ -151,6 +151,7 @@ def _describe_images(folder: Path) -> None:
     config = {"model_type": "resnet", "architectures": ["ResNetForImageClassification"], "id2label": labels}
     size = {"height": SIDE, "width": SIDE}
     preprocessing = {
+        "image_processor_type": "ViTImageProcessor",
         "do_resize": True, "size": size, "resample": 2, "do_rescale": True, "rescale_factor": 1 / 255,
         "do_normalize": True, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225],
     }  # fmt: skip

@@ -4,17 +4,24 @@ import io
 import json
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
 from PIL import Image
 from transformers import AutoImageProcessor
 from transformers.image_utils import load_image
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
 from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.domain.models import ModelPackage, Task
-from modelserve.errors import ModelServeError
+from modelserve.errors import InvalidPackage, ModelServeError
+from modelserve.packages import open_package
 from modelserve.tasks import task_for
+from modelserve.tasks.preprocessing.kinds import CLASS_OF_KIND, CLASSLESS
 from modelserve.tasks.preprocessing.processors import PROCESSORS
 
 INCEPTION = {"image_mean": [0.47853944, 0.4732864, 0.47434163], "image_std": [0.229, 0.224, 0.225]}
@@ -230,6 +237,88 @@ def test_of_transparency_that_its_processors_and_not_its_pipelines_lay_on_white(
     else:
         image.putalpha(picture(60, 40).convert("L"))
     agree(ours(written, encoded(image)), theirs(written, image))
+
+
+OLD = {"size": 56, "crop_size": 40, "do_normalize": True, "image_mean": 0.5, "image_std": 0.25}
+
+
+def is_served(kind):
+    return CLASS_OF_KIND[kind] in PROCESSORS
+
+
+class TestOfAModelThatNamesNoClass:
+    def test_whose_type_has_one_there(self):
+        """Several types may share a configuration, by which transformers goes."""
+        last = {config: kind for kind, config in CONFIG_MAPPING_NAMES.items()}
+        found = {
+            kind: IMAGE_PROCESSOR_MAPPING_NAMES.get(last[config])
+            for kind, config in CONFIG_MAPPING_NAMES.items()
+        }
+        classes = {kind: names.get("torchvision") or names["pil"] for kind, names in found.items() if names}
+        assert classes == CLASS_OF_KIND
+        assert set(MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES) - set(classes) <= CLASSLESS
+
+    @pytest.mark.parametrize("kind", sorted(kind for kind in CLASS_OF_KIND if is_served(kind)))
+    @pytest.mark.parametrize("told", [OLD, {"size": {"shortest_edge": 56}}, {}], ids=["old", "edge", "none"])
+    def test_whatever_is_told(self, folder, kind, told):
+        """Refused is what fails there, and a switch that is on and idle."""
+        written = folder(told)
+        (written / "config.json").write_text(json.dumps({"model_type": kind}))
+        for image in (picture(*size) for size in PICTURES):
+            try:
+                found = ours(written, encoded(image))
+            except InvalidPackage as error:
+                if "does not do that" not in error.message:
+                    with pytest.raises((ValueError, AttributeError)):
+                        theirs(written, image)
+                continue
+            agree(found, theirs(written, image))
+
+    @pytest.mark.parametrize("kind", sorted(CLASSLESS))
+    def test_fails_there_as_well_where_there_is_none(self, folder, kind):
+        written = folder(OLD)
+        (written / "config.json").write_text(json.dumps({"model_type": kind}))
+        with pytest.raises(ValueError, match="Unrecognized image processor"):
+            theirs(written, picture(60, 40))
+
+    @pytest.mark.parametrize("kind", ["vit", "clip"])
+    def test_beside_code_of_its_own(self, folder, kind):
+        code = {"auto_map": {"AutoImageProcessor": "code.Mine"}}
+        written = folder({**OLD, **code, "feature_extractor_type": "ConvNextFeatureExtractor"})
+        (written / "config.json").write_text(json.dumps({"model_type": kind}))
+        image = picture(60, 40)
+        processor = AutoImageProcessor.from_pretrained(written, backend="pil", trust_remote_code=False)
+        agree(ours(written, encoded(image)), processor(image, return_tensors="np")["pixel_values"])
+
+
+NESTED = {"image_processor": {**OLD, "image_processor_type": "CLIPImageProcessor"}, "processor_class": "Mine"}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"preprocessor_config.json": OLD},
+        {"processor_config.json": NESTED},
+        {"processor_config.json": {"image_processor": OLD}},
+        {"processor_config.json": NESTED, "preprocessor_config.json": {"size": 30}},
+        {"processor_config.json": {"image_processor": None}, "preprocessor_config.json": OLD},
+        {"processor_config.json": {"processor_class": "Mine"}, "preprocessor_config.json": OLD},
+        {"processor_config.json": {"image_processor": {}}, "preprocessor_config.json": OLD},
+    ],
+)
+def test_of_a_folder_that_is_read_whole(tmp_path, files):
+    pixels = helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["batch", 3, "height", "width"])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", "classes"])
+    node = helper.make_node("Flatten", ["pixel_values"], ["logits"])
+    graph = helper.make_graph([node], "g", [pixels], [logits])
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "model.onnx")
+    config = {"architectures": ["ViTForImageClassification"], "model_type": "vit", "id2label": {"0": "cat"}}
+    for name, content in {"config.json": config, **files}.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    image = picture(60, 40)
+    found = task_for(open_package(tmp_path)).prepare(encoded(image))[0]["pixel_values"]
+    agree(found, theirs(tmp_path, image))
 
 
 SIDES = st.sampled_from([1, 5, 31, 64, 100])

@@ -208,6 +208,23 @@ class TestItsFiles:
         (folder / "preprocessor_config.json").unlink()
         assert "no preprocessor_config.json, which image-classification needs" in refusal(folder)
 
+    def test_may_describe_images_in_a_file_of_all_processors(self, image_folder):
+        folder = image_folder()
+        (folder / "preprocessor_config.json").unlink()
+        nested = {"processor_class": "Mine", "image_processor": {"image_processor_type": "ViTImageProcessor"}}
+        (folder / "processor_config.json").write_text(json.dumps(nested))
+        assert open_package(folder).task is Task.IMAGE_CLASSIFICATION
+        (folder / "processor_config.json").write_text('{"processor_class": "Mine"}')
+        assert "no preprocessor_config.json, which image-classification needs" in refusal(folder)
+        (folder / "processor_config.json").write_text("[1]")
+        assert "processor_config.json: holds a JSON list; an object {...} is wanted" in refusal(folder)
+
+    def test_must_not_describe_images_elsewhere(self, image_folder, tmp_path):
+        folder = image_folder()
+        (tmp_path / "elsewhere.json").write_text('{"image_processor": {"size": 4}}')
+        (folder / "processor_config.json").symlink_to(tmp_path / "elsewhere.json")
+        assert "processor_config.json: is a link that leaves the folder" in refusal(folder)
+
     @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
     def test_that_are_not_json_are_named_with_line_and_column(self, text_folder, name):
         folder = text_folder()

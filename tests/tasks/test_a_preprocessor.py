@@ -259,15 +259,74 @@ def test_of_a_class_with_rules_that_are_not_known_is_refused_by_name(image_packa
     assert f"{key}: {json.dumps(name)}; its rules are not known here" in caught.value.message
 
 
-def test_of_a_model_whose_class_has_rules_of_its_own_must_name_it(image_package):
-    package = image_package(size={"shortest_edge": 8}, do_center_crop=True, crop_size=8)
-    (package.path / "config.json").write_text('{"model_type": "levit"}')
-    with pytest.raises(InvalidPackage) as caught:
-        task_for(package)
-    said = 'image_processor_type: is missing; "LevitImageProcessor" is wanted, for model_type is "levit"'
-    assert said in caught.value.message
-    (package.path / "config.json").write_text('{"model_type": "vit"}')
-    assert task_for(package) is not None
+OLD = {"do_normalize": True, "do_resize": True, "size": 224, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+
+
+class TestWithoutAClass:
+    """... follows the rules of the class that transformers takes for the type of the model."""
+
+    @pytest.fixture
+    def taken(self, image_package):
+        def read(model, **config):
+            package = image_package(**config)
+            (package.path / "config.json").write_text(json.dumps(model))
+            return task_for(package)
+
+        return read
+
+    @pytest.mark.parametrize(
+        ("kind", "mean"),
+        [("convnext", -0.71429), ("dinov2", -0.5), ("clip", -0.5), ("beit", -0.24990), ("vit", -0.25026)],
+    )
+    def test_of_a_type_that_has_one(self, taken, kind, mean):
+        """Values of transformers for a black picture with a white frame: crops and filters show."""
+        image = Image.new("RGB", (300, 200), "white")
+        image.paste((0, 0, 0), (25, 25, 275, 175))
+        pixels = taken({"model_type": kind}, **OLD).prepare(encode(image))[0]["pixel_values"]
+        assert pixels.shape == (1, 3, 224, 224)
+        assert pixels.mean() == pytest.approx(mean, abs=5e-5)
+
+    def test_fills_in_what_is_left_out(self, taken):
+        white = encode(Image.new("RGB", (9, 4), "white"))
+        pixels = taken({"model_type": "mobilenet_v2"}, size=9, crop_size=8).prepare(white)[0]["pixel_values"]
+        np.testing.assert_allclose(pixels, np.ones((1, 3, 8, 8)), rtol=1e-6)
+        black = encode(Image.new("RGB", (9, 4)))
+        pixels = taken({"model_type": "vit"}, size=8).prepare(black)[0]["pixel_values"]
+        np.testing.assert_allclose(pixels, -np.ones((1, 3, 8, 8)), rtol=1e-6)
+
+    def test_refuses_keys_that_the_class_does_not_know(self, taken):
+        with pytest.raises(InvalidPackage, match=r"crop_pct: 0.9; the key is not known in ViTImageProcessor"):
+            taken({"model_type": "vit"}, crop_pct=0.9)
+
+    @pytest.mark.parametrize(
+        ("model", "said"),
+        [
+            ({"model_type": "detr"}, '"detr" needs DetrImageProcessor, whose rules are not known here'),
+            ({"model_type": "imagegpt"}, '"imagegpt" needs ImageGPTImageProcessor, whose rules'),
+            ({"pretrained_cfg": {"mean": 0.5}}, '"timm_wrapper" needs TimmWrapperImageProcessor'),
+            ({"model_type": "van"}, '"van" has no class of its own: name the one that is meant'),
+        ],
+    )
+    def test_is_refused_where_the_rules_are_not_known(self, taken, model, said):
+        with pytest.raises(InvalidPackage) as caught:
+            taken(model, **OLD)
+        lacks = "preprocessor_config.json: image_processor_type: is missing; model_type "
+        assert lacks + said in caught.value.message
+        assert taken(model, **VIT) is not None
+
+    @pytest.mark.parametrize("model", [{}, {"model_type": None}, {"model_type": "mine"}, {"model_type": 7}])
+    def test_does_what_keys_say_for_a_type_that_is_nobodys(self, taken, model):
+        black = encode(Image.new("RGB", (9, 4)))
+        pixels = taken(model, size=8).prepare(black)[0]["pixel_values"]
+        np.testing.assert_array_equal(pixels, np.zeros((1, 3, 8, 8)))
+
+    def test_beside_code_of_its_own(self, taken):
+        code, black = {"auto_map": {"AutoImageProcessor": "code.Mine"}}, encode(Image.new("RGB", (9, 4)))
+        told = {"feature_extractor_type": "CLIPFeatureExtractor", "size": 8, **code}
+        assert taken({"model_type": "vit"}, **told).prepare(black)[0]["pixel_values"].shape == (1, 3, 8, 8)
+        assert taken({"model_type": "vit", **code}, size=8) is not None
+        with pytest.raises(InvalidPackage, match=r"auto_map of config.json: .* is not run; name a class"):
+            taken({"model_type": "mine", **code}, size=8)
 
 
 def test_of_a_class_that_the_model_names_follows_its_rules(image_package):
@@ -334,6 +393,9 @@ def test_stands_in_processor_config_where_that_has_one(image_package):
     assert task_for(package).prepare(content)[0]["pixel_values"].shape == (1, 3, 6, 6)
     (package.path / "processor_config.json").write_text('{"image_processor": {"sise": 6}}')
     with pytest.raises(InvalidPackage, match=r"processor_config.json: image_processor: sise: 6; "):
+        task_for(package)
+    (package.path / "processor_config.json").write_text('{"image_processor": "Mine"}')
+    with pytest.raises(InvalidPackage, match=r'processor_config.json: image_processor: "Mine"; an object'):
         task_for(package)
     (package.path / "processor_config.json").write_text('{"processor_class": "Mine"}')
     assert task_for(package).prepare(content)[0]["pixel_values"].shape == (1, 3, 4, 4)

@@ -1,7 +1,7 @@
 """Layout: a Hugging Face folder with ONNX inside.
 
-``config.json``, ``model.onnx`` (at the top or in ``onnx/``), and ``tokenizer.json`` for text or
-``preprocessor_config.json`` for images, as ``save_pretrained`` and ``optimum`` write them.
+``config.json``, ``model.onnx`` (at the top or in ``onnx/``), ``tokenizer.json`` for text, and for images
+``preprocessor_config.json`` or ``processor_config.json``, as ``save_pretrained`` and ``optimum`` write them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ COMPANIONS = {
     Task.TOKEN_CLASSIFICATION: "tokenizer.json",
     Task.IMAGE_CLASSIFICATION: "preprocessor_config.json",
 }
+NESTED = "processor_config.json", "image_processor"
+"""A file that may describe the making of images under this key, in the place of the one above."""
 _ARCHITECTURES = {
     "ForTokenClassification": Task.TOKEN_CLASSIFICATION,
     "ForImageClassification": Task.IMAGE_CLASSIFICATION,
 }
+_LEAVES = "is a link that leaves the folder; copy it with `cp -rL` first"
 
 Config = Mapping[str, Any]
 
@@ -105,7 +108,7 @@ def _model_file(folder: Path) -> Path:
         if (found := inside(folder, name)) is not None:
             return found
         if (folder / name).is_symlink():
-            raise InvalidPackage(f"{name}: is a link that leaves the folder; copy it with `cp -rL` first")
+            raise InvalidPackage(f"{name}: {_LEAVES}")
     others = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.onnx"))
     found_here = f"found {', '.join(others[:3])}; rename the one to serve" if others else ""
     advice = found_here or "export it with `optimum-cli export onnx --model MODEL FOLDER`"
@@ -117,10 +120,24 @@ def _companion(folder: Path, task: Task) -> Config:
     name = COMPANIONS.get(task)
     if name is None:
         return {}
+    if task is Task.IMAGE_CLASSIFICATION and (nested := _nested(folder)):
+        return nested
     path = inside(folder, name)
     if path is None:
         raise InvalidPackage(f"{folder.name}: no {name}, which {task.value} needs; export it with the model")
     return read_object(path)
+
+
+def _nested(folder: Path) -> Config:
+    """What stands for a companion in a file of another name; empty where nothing does."""
+    name, key = NESTED
+    path = inside(folder, name)
+    if path is None:
+        if (folder / name).is_symlink():
+            raise InvalidPackage(f"{name}: {_LEAVES}")
+        return {}
+    found = read_object(path)
+    return found if found.get(key) is not None else {}
 
 
 def _padded(signature: Signature, config: Config) -> Signature:

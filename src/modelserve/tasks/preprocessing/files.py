@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelserve.errors import InvalidPackage
+from modelserve.tasks.preprocessing.settings import shown
 
 FILE_NAME = "preprocessor_config.json"
 _NESTED = "processor_config.json", "image_processor"
@@ -20,6 +21,8 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
         nested = _object(folder / name).get(key)
         if isinstance(nested, dict):
             return f"{name}: {key}", nested
+        if nested is not None:
+            raise InvalidPackage(f"{name}: {key}: {shown(nested)}; an object {{...}} is wanted")
     return FILE_NAME, _object(folder / FILE_NAME)
 
 

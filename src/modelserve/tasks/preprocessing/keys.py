@@ -18,6 +18,7 @@ _LAYOUTS = {"data_format": ("channels_first",), "input_data_format": ("channels_
 """How arrays lie. Clients send encoded images: how an array that comes in would lie does not matter."""
 
 _CODE = frozenset({"AutoImageProcessor", "AutoFeatureExtractor"})
+OWN_CODE = "code of the model's own is not run; name a class in image_processor_type"
 
 
 def check_keys(config: Mapping[str, Any], name: str | None, processor: Processor, channels: int) -> None:
@@ -54,5 +55,4 @@ def _check_layout(key: str, value: Any) -> None:
 def _check_code(name: str | None, value: Any) -> None:
     """A class of Hugging Face's own is used in place of the code, as it is where code is not trusted."""
     if name is None and not _CODE.isdisjoint(value if isinstance(value, Mapping) else _CODE):
-        wanted = "code of the model's own is not run; name a class in image_processor_type"
-        raise mistake("auto_map", value, wanted)
+        raise mistake("auto_map", value, OWN_CODE)

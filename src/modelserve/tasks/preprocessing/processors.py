@@ -14,10 +14,13 @@ from PIL import Image
 
 from modelserve.tasks.preprocessing import geometry
 from modelserve.tasks.preprocessing.geometry import Geometry
-from modelserve.tasks.preprocessing.settings import mistake
+from modelserve.tasks.preprocessing.kinds import CLASS_OF_KIND, CLASSLESS
+from modelserve.tasks.preprocessing.settings import Mistake, mistake, shown
 
 CLASS_KEYS = ("image_processor_type", "feature_extractor_type")
 """Keys that name the class; the first counts, the second is how older files call it."""
+_TIMM = "timm_wrapper"
+"""The type of models of timm, whose config.json names none."""
 
 _SWITCHES = frozenset({
     "do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb", "do_pad",
@@ -55,7 +58,7 @@ class Processor:
 
 def named(config: Mapping[str, Any]) -> str | None:
     """The class that is named there, by its name of today; None if none is. Raises Mistake."""
-    key = next((key for key in CLASS_KEYS if config.get(key) is not None), None)
+    key = next((key for key in _class_keys(config) if config.get(key) is not None), None)
     if key is None:
         return None
     name = config[key]
@@ -66,9 +69,31 @@ def named(config: Mapping[str, Any]) -> str | None:
     )
 
 
-def of_model(kind: object) -> str | None:
-    """The class that a kind of model needs because keys alone do not tell its rules; None for most."""
-    return _OF_MODEL.get(kind) if isinstance(kind, str) else None
+def _class_keys(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Beside code of the model's own the older name does not count, as in transformers."""
+    return CLASS_KEYS[:1] if names_code(config) else CLASS_KEYS
+
+
+def names_code(config: Mapping[str, Any]) -> bool:
+    """Whether a class of the model's own, whose code is not run, is to make the pixels."""
+    code = config.get("auto_map")
+    return isinstance(code, Mapping) and code.get("AutoImageProcessor") is not None
+
+
+def of_model(model: Mapping[str, Any]) -> str | None:
+    """The class that transformers takes for a model where none is named; None for types that it does not
+    know. Raises Mistake for a class that is not known here, and for a type that has none.
+    """
+    kind = model.get("model_type", _TIMM if "pretrained_cfg" in model else None)
+    name = CLASS_OF_KIND.get(kind) if isinstance(kind, str) else None
+    if name in PROCESSORS:
+        return name
+    lacks = f"{CLASS_KEYS[0]}: is missing; model_type {shown(kind)}"
+    if name is not None:
+        raise Mistake(f"{lacks} needs {name}, whose rules are not known here")
+    if kind in CLASSLESS:
+        raise Mistake(f"{lacks} has no class of its own: name the one that is meant")
+    return None
 
 
 def keyed(config: Mapping[str, Any]) -> Processor:
@@ -160,13 +185,3 @@ PROCESSORS: Mapping[str, Processor] = {
     ),
     "ViTImageProcessor": _processor(_square(224), _BILINEAR, _STANDARD),
 }  # fmt: skip
-
-_OF_MODEL = {
-    "efficientnet": "EfficientNetImageProcessor",
-    "levit": "LevitImageProcessor",
-    "mobilevit": "MobileViTImageProcessor",
-    "mobilevitv2": "MobileViTImageProcessor",
-    "perceiver": "PerceiverImageProcessor",
-    "poolformer": "PoolFormerImageProcessor",
-    "textnet": "TextNetImageProcessor",
-}

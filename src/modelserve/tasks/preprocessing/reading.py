@@ -11,9 +11,16 @@ import numpy as np
 
 from modelserve.errors import InvalidPackage
 from modelserve.tasks.preprocessing.files import FILE_NAME, model_config, read_config
-from modelserve.tasks.preprocessing.keys import check_keys
-from modelserve.tasks.preprocessing.processors import CLASS_KEYS, PROCESSORS, keyed, named, of_model
-from modelserve.tasks.preprocessing.settings import Mistake, Settings, mistake, shown
+from modelserve.tasks.preprocessing.keys import OWN_CODE, check_keys
+from modelserve.tasks.preprocessing.processors import (
+    CLASS_KEYS,
+    PROCESSORS,
+    keyed,
+    named,
+    names_code,
+    of_model,
+)
+from modelserve.tasks.preprocessing.settings import Mistake, Settings, mistake
 from modelserve.tasks.preprocessing.sizes import exact
 from modelserve.tasks.preprocessing.steps import Preprocessing, Reals
 
@@ -34,14 +41,13 @@ def read_preprocessing(folder: Path, channels: int, max_pixels: int) -> Preproce
 
 
 def _class(config: Mapping[str, Any], model: Mapping[str, Any]) -> str | None:
-    """The class, which the configuration of the model may name as well.
+    """The class that is named, which the configuration of the model may do as well, else that of its type.
 
-    Raises Mistake where none is named and the model needs one.
+    Raises Mistake.
     """
-    name = named(config) or named({key: model.get(key) for key in CLASS_KEYS[:1]})
-    kind = model.get("model_type")
-    if name is None and (needed := of_model(kind)) is not None:
-        raise Mistake(f'{CLASS_KEYS[0]}: is missing; "{needed}" is wanted, for model_type is {shown(kind)}')
+    name = named(config) or named({key: model.get(key) for key in CLASS_KEYS[:1]}) or of_model(model)
+    if name is None and names_code(model):
+        raise mistake("auto_map of config.json", model["auto_map"], OWN_CODE)
     return name
 
 
