@@ -156,6 +156,7 @@ def ours(folder, content, channels=3):
             (TensorSpec("logits", DataType.FP32, (-1, 2)),),
         ),
         labels=("cat", "dog"),
+        logits="logits",
     )
     return task_for(package).prepare(content)[0]["pixel_values"]
 

@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
+import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 
 from modelserve.domain.inference import DataType, TensorSpec
 from modelserve.domain.models import PackageLimits, Scores, Task
@@ -130,6 +132,79 @@ class TestLabels:
         labels = {str(i): f"L{i}" for i in reversed(range(12))}
         package = open_package(text_folder({"id2label": labels}, classes=12))
         assert package.labels[-2:] == ("L10", "L11")
+
+
+def with_outputs(folder, *names):
+    """The folder, whose graph gives these: logits under any name, and other shapes that are made of them."""
+    model = onnx.load(folder / "model.onnx")
+    first = model.graph.output[0]
+    axes = [axis.dim_param or axis.dim_value for axis in first.type.tensor_type.shape.dim]
+    told = {
+        "hidden": (
+            helper.make_node("Concat", ["logits"] * 4, ["hidden"], axis=-1),
+            [*axes[:-1], 4 * axes[-1]],
+        ),
+        "deep": (helper.make_node("Unsqueeze", ["logits", "at"], ["deep"]), [*axes, 1]),
+        "whole": (helper.make_node("Cast", ["logits"], ["whole"], to=TensorProto.INT64), axes),
+    }
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1]), "at"))
+    del model.graph.output[:]
+    for name in names:
+        same = helper.make_node("Identity", ["logits"], [name]), axes
+        node, shape = told.get(name, same)
+        kind = TensorProto.INT64 if name == "whole" else TensorProto.FLOAT
+        model.graph.node.extend([node] if name != "logits" else [])
+        model.graph.output.append(helper.make_tensor_value_info(name, kind, shape))
+    onnx.save(model, folder / "model.onnx")
+    return folder
+
+
+class TestLogits:
+    @pytest.fixture(params=["text", "image"])
+    def folder(self, request, text_folder, image_folder):
+        return text_folder() if request.param == "text" else image_folder()
+
+    @pytest.mark.parametrize(
+        ("outputs", "logits"),
+        [
+            (["logits"], "logits"),
+            (["scores"], "scores"),
+            (["hidden", "logits"], "logits"),
+            (["scores", "logits", "hidden"], "logits"),
+            (["hidden", "deep", "whole", "scores"], "scores"),
+        ],
+    )
+    def test_are_known_by_their_name_else_by_their_shape(self, folder, outputs, logits):
+        package = open_package(with_outputs(folder, *outputs))
+        assert package.logits == logits
+        assert [spec.name for spec in package.signature.outputs] == outputs
+
+    def test_are_refused_where_several_outputs_may_be_meant(self, folder):
+        with_outputs(folder, "hidden", "left", "other")
+        assert (
+            "model.onnx: outputs 'left', 'other' may each hold the logits; call one 'logits', or declare it "
+            "alone under signature.outputs in modelserve.yaml"
+        ) in refusal(folder)
+
+    def test_are_those_that_are_declared_alone(self, text_folder):
+        folder = with_outputs(text_folder(), "left", "other")
+        declared = "signature: {outputs: [{name: other, datatype: FP32, shape: [-1, -1, 3]}]}"
+        (folder / "modelserve.yaml").write_text(declared)
+        assert open_package(folder).logits == "other"
+
+    def test_are_refused_where_no_output_has_their_shape(self, folder):
+        with_outputs(folder, "hidden", "deep")
+        assert "give one label per class" in refusal(folder)
+
+    def test_without_labels_are_as_many_as_told(self, image_folder):
+        folder = with_outputs(image_folder(id2label=None, num_labels=2), "hidden", "scores")
+        assert open_package(folder).logits == "scores"
+        folder = with_outputs(image_folder(id2label=None), "hidden", "scores")
+        assert "outputs 'hidden', 'scores' may each hold the logits" in refusal(folder)
+
+    def test_are_nothing_where_tensors_are_asked_for(self, text_folder):
+        package = open_package(with_outputs(text_folder(), "left", "other"), Task.TENSOR)
+        assert package.logits == ""
 
 
 class TestScores:

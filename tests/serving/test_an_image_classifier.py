@@ -18,18 +18,23 @@ PATH = "/predict/m"
 
 
 def folder(path: Path, logits: list[float], **config: Any) -> Path:
-    """A Hugging Face folder whose model gives these logits for every image, 8 x 8."""
-    weights = {"one": np.array([1]), "nil": np.array(0, np.float32), "L": np.array([logits], np.float32)}
+    """A Hugging Face folder whose model gives these logits for every image, 8 x 8, behind another output."""
+    arrays = {"nil": np.array(0, np.float32), "L": np.array([logits], np.float32), "P": np.ones((1, 9), "f")}
+    weights = {"one": np.array([1]), **arrays}
     graph = helper.make_graph(
         [
             helper.make_node("ReduceMean", ["pixel_values"], ["m"], axes=[1, 2, 3], keepdims=0),
             helper.make_node("Unsqueeze", ["m", "one"], ["mm"]),
             helper.make_node("Mul", ["mm", "nil"], ["z"]),
+            helper.make_node("Add", ["z", "P"], ["pooler_output"]),
             helper.make_node("Add", ["z", "L"], ["logits"]),
         ],
         "g",
         [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["batch", 3, 8, 8])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(logits)])],
+        [
+            helper.make_tensor_value_info("pooler_output", TensorProto.FLOAT, ["batch", 9]),
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(logits)]),
+        ],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     path.mkdir()

@@ -98,6 +98,7 @@ def text_package(tmp_path: Path, tokenizers: dict[str, Tokenizer]) -> Callable[.
                 (TensorSpec("logits", DataType.FP32, (-1, tokens, len(labels))),),
             ),
             labels=tuple(labels),
+            logits="logits",
             limits=PackageLimits(max_length=max_length),
         )
 
@@ -127,6 +128,7 @@ def image_package(tmp_path: Path) -> Callable[..., ModelPackage]:
                 (TensorSpec("logits", DataType.FP32, (-1, len(labels))),),
             ),
             labels=tuple(labels),
+            logits="logits",
             limits=PackageLimits(max_pixels=max_pixels),
         )
 

@@ -124,6 +124,8 @@ class ModelPackage:
     model_file: Path
     signature: Signature
     labels: tuple[str, ...] = ()
+    logits: str = ""
+    """The output that the task makes its answer of; nothing for tensors."""
     scores: Scores = Scores.SOFTMAX
     """What the task makes of logits for the labels."""
     limits: PackageLimits = PackageLimits()

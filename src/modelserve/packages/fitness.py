@@ -1,8 +1,4 @@
-"""Whether a graph fits its task: the tensors that each task fills and reads.
-
-The answer of a classification model (its logits) is the first output of the signature, as Hugging Face
-exports write it; a declaration in modelserve.yaml may put another output first.
-"""
+"""Whether a graph fits its task: the tensors that each task fills and reads."""
 
 from __future__ import annotations
 
@@ -11,22 +7,56 @@ from collections.abc import Sequence
 from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.domain.models import Task
 from modelserve.errors import InvalidPackage
+from modelserve.packages.declaration import FILE_NAME
 
 TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _IDS = (DataType.INT64, DataType.INT32)
 _REALS = (DataType.FP32, DataType.FP16)
+_NUMBERS = (*_REALS, DataType.FP64)
+_ANSWERS = {
+    Task.TOKEN_CLASSIFICATION: (3, "[batch, tokens, labels]"),
+    Task.IMAGE_CLASSIFICATION: (2, "[batch, labels]"),
+}
+LOGITS = "logits"
 
 
-def check_fitness(file: str, task: Task, signature: Signature, labels: Sequence[str]) -> None:
+def logits_of(file: str, task: Task, signature: Signature, labels: int | None) -> TensorSpec:
+    """The output that holds the answer of a classification model with so many labels, if that is known.
+
+    The one that is called logits, as in exports of Hugging Face, wherever it stands; else the only one of the
+    right shape. Raises InvalidPackage where several are.
+    """
+    outputs = signature.outputs
+    named = next((spec for spec in outputs if spec.name == LOGITS), None)
+    if named is not None or len(outputs) == 1:
+        return named or outputs[0]
+    fitting = [spec for spec in outputs if _may_be_logits(spec, task, labels)]
+    if len(fitting) > 1:
+        raise InvalidPackage(
+            f"{file}: outputs {_quoted([spec.name for spec in fitting])} may each hold the logits; call one "
+            f"{LOGITS!r}, or declare it alone under signature.outputs in {FILE_NAME}"
+        )
+    return (fitting or outputs)[0]
+
+
+def _may_be_logits(spec: TensorSpec, task: Task, labels: int | None) -> bool:
+    rank, _ = _ANSWERS[task]
+    return (
+        len(spec.shape) == rank
+        and spec.datatype in _NUMBERS
+        and (labels is None or spec.shape[-1] in (-1, labels))
+    )
+
+
+def check_fitness(
+    file: str, task: Task, signature: Signature, logits: TensorSpec, labels: Sequence[str]
+) -> None:
     """Raises InvalidPackage, naming the tensor, where the graph can't serve ``task`` with these labels."""
-    if task is Task.TENSOR:
-        return
     if task is Task.TOKEN_CLASSIFICATION:
         _check_text_inputs(file, signature)
-        _check_logits(file, signature.outputs[0], 3, "[batch, tokens, labels]", labels)
     else:
         _check_image_input(file, signature)
-        _check_logits(file, signature.outputs[0], 2, "[batch, labels]", labels)
+    _check_logits(file, logits, *_ANSWERS[task], labels)
     for spec in signature.inputs:
         if spec.shape[0] not in (-1, 1):
             fault = f"has its batch axis fixed at {spec.shape[0]}; export it with a dynamic batch axis"
@@ -60,7 +90,7 @@ def _check_image_input(file: str, signature: Signature) -> None:
 
 
 def _check_logits(file: str, logits: TensorSpec, rank: int, axes: str, labels: Sequence[str]) -> None:
-    _want(file, "output", logits, rank, axes, (*_REALS, DataType.FP64))
+    _want(file, "output", logits, rank, axes, _NUMBERS)
     if logits.shape[-1] not in (-1, len(labels)):
         raise InvalidPackage(
             f"config.json: id2label: has {len(labels)} labels, but output {logits.name!r} of {file} has "

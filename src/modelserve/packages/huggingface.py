@@ -16,9 +16,9 @@ from modelserve.domain.models import ModelPackage, PackageLimits, Runtime, Score
 from modelserve.errors import InvalidPackage
 from modelserve.packages.content import digest
 from modelserve.packages.declaration import FILE_NAME, Declaration, read_declaration, reference_of
-from modelserve.packages.fitness import check_fitness
+from modelserve.packages.fitness import check_fitness, logits_of
 from modelserve.packages.graph import read_signature
-from modelserve.packages.labelling import CONFIG, labels_of, scores_of
+from modelserve.packages.labelling import CONFIG, labels_of, scores_of, told_labels
 from modelserve.packages.reading import inside, read_object
 from modelserve.packages.texts import check_text, most_tokens
 
@@ -56,8 +56,7 @@ class HuggingFace:
         companion = _companion(path, resolved)
         reference = reference_of(path, declaration)
         graph = read_signature(model_file, declaration)
-        labels = () if resolved is Task.TENSOR else labels_of(config, graph.outputs[0])
-        check_fitness(model_file.name, resolved, graph, labels)
+        logits, labels = _answer(model_file.name, config, resolved, graph)
         if resolved is Task.TOKEN_CLASSIFICATION:
             check_text(config, companion, graph)
         return ModelPackage(
@@ -68,6 +67,7 @@ class HuggingFace:
             model_file=model_file,
             signature=_padded(graph, config),
             labels=labels,
+            logits=logits,
             scores=scores_of(config, len(labels))
             if resolved is Task.IMAGE_CLASSIFICATION
             else Scores.SOFTMAX,
@@ -101,6 +101,16 @@ def _task(config: Config, declaration: Declaration, asked: Task | None) -> Task:
             f"{task.value}; remove that, or use {Task.TENSOR.value}"
         )
     return task
+
+
+def _answer(file: str, config: Config, task: Task, graph: Signature) -> tuple[str, tuple[str, ...]]:
+    """The output that the task reads, and the labels of its classes; nothing for tensors themselves."""
+    if task is Task.TENSOR:
+        return "", ()
+    logits = logits_of(file, task, graph, told_labels(config))
+    labels = labels_of(config, logits)
+    check_fitness(file, task, graph, logits, labels)
+    return logits.name, labels
 
 
 def _model_file(folder: Path) -> Path:

@@ -15,6 +15,14 @@ MOST = 100_000
 _PROBLEMS = ("single_label_classification", "multi_label_classification", "regression")
 
 
+def told_labels(config: Mapping[str, Any]) -> int | None:
+    """How many labels it tells of; None where it does not, or only in a way that is refused later."""
+    given, number = config.get("id2label"), config.get("num_labels")
+    if given is None:
+        return number if type(number) is int else None
+    return len(given) if isinstance(given, dict) else None
+
+
 def labels_of(config: Mapping[str, Any], logits: TensorSpec) -> tuple[str, ...]:
     """id2label in the order of its indices, which must count from 0 without a gap.
 

@@ -27,7 +27,7 @@ class ImageClassification:
     def __init__(self, package: ModelPackage) -> None:
         pixels = package.signature.inputs[0]
         self._input, self._dtype = pixels.name, pixels.datatype.numpy
-        self._logits = package.signature.outputs[0].name
+        self._logits = package.logits
         self._labels, self._scores = package.labels, SCORES[package.scores]
         self._max_pixels = package.limits.max_pixels
         channels = 1 if pixels.shape[1] == 1 else 3

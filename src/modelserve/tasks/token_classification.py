@@ -40,7 +40,7 @@ class TokenClassification:
         self._tokenizer, self._types, self._pad = load_tokenizer(package)
         self._words = words_for(self._tokenizer)
         self._inputs = package.signature.inputs
-        self._logits = package.signature.outputs[0].name
+        self._logits = package.logits
         self._labels = len(package.labels)
         self._tags = read_tags(package.labels)
         self.most = package.limits.max_length
