@@ -213,9 +213,32 @@ def test_files_and_fields_of_a_form_are_items() -> None:
     assert ask(form(("text", None, b"a")), TEXT, quoted).items == ("a",)
 
 
+TWO = form(("text", None, b"a"), ("text", None, b"b"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\r\n" + TWO,
+        b"This is a message with several parts.\r\n" + TWO,
+        b"--X\r\n--XXY\r\n --XX\r\n\r\n" + TWO,
+        TWO.replace(b"--XX\r\n", b"--XX \t \r\n"),
+        b"one\r\n" + TWO.replace(b"--XX\r\n", b"--XX  \r\n", 1),
+        TWO.replace(b"--XX--", b"--XX--  "),
+        TWO + b"and what follows\r\n--XX\r\n",
+    ],
+)
+def test_what_stands_around_the_parts_of_a_form_is_nobodys(body: bytes) -> None:
+    """RFC 2046, 5.1.1: a preamble, an epilogue, and white space behind each boundary."""
+    assert ask(body, TEXT, FORM).items == ("a", "b")
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "error", "told"),
     [
+        (b"one--XX\r\n", FORM, InvalidInput, "not valid multipart/form-data"),
+        (b"one\r\n--XX--\r\n", FORM, InvalidInput, "holds no part"),
+        (b"one\r\n" + TWO[:-6], FORM, InvalidInput, "cut short"),
         (form(("text", None, b"a")), "multipart/form-data", InvalidInput, "a boundary of 1 to 70"),
         (form(("text", None, b"a")), f"{FORM}{'X' * 99}", InvalidInput, "a boundary of 1 to 70"),
         (form(("text", None, b"a"))[:-6], FORM, InvalidInput, "cut short"),

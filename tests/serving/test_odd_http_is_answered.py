@@ -117,6 +117,15 @@ def test_the_client_is_told_to_go_on(url: str) -> None:
         assert line.send(ASKED).answer().doubled == [3.0, 4.0]
 
 
+@pytest.mark.parametrize("padding", [0, 70_000])
+def test_a_client_of_http_1_0_is_not_told_to_go_on(url: str, padding: int) -> None:
+    request = post(ASKED[:-1] + b" " * padding + b"}", "expect: 100-continue", version="1.0")
+    with Line(url) as line:
+        answer = line.send(request).answer()
+        assert (answer.status, answer.doubled) == (200, [3.0, 4.0])
+        assert line.closed()
+
+
 def test_a_client_of_http_1_0_gets_its_answer_and_the_end(url: str) -> None:
     for header in ("connection: keep-alive", "connection: close", "x: y"):
         with Line(url) as line:

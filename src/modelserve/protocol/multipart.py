@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,14 +41,15 @@ def parts(body: bytes, content_type: str, most: int) -> list[Part]:
     Raises InvalidInput for a body that is none of this kind or cut short, PayloadTooLarge beyond ``most``.
     """
     collector = _Collector(most)
+    boundary = _boundary(content_type)
     parser = MultipartParser(
-        _boundary(content_type),
+        boundary,
         collector.callbacks(),
         max_header_count=MAX_HEADERS,
         max_header_size=MAX_HEADER_BYTES,
     )
     try:
-        parser.write(body)
+        parser.write(_begun(body, b"--" + boundary))
     except FormParserError as error:
         raise InvalidInput(f"body: not valid {CONTENT_TYPE}: {error}") from None
     if not collector.complete:
@@ -64,6 +66,15 @@ def _boundary(content_type: str) -> bytes:
         wanted = f"send {CONTENT_TYPE} with a boundary of 1 to {MAX_BOUNDARY} characters"
         raise values.got("content-type", content_type, wanted)
     return boundary
+
+
+def _begun(body: bytes, line: bytes) -> bytes:
+    """From the first boundary on, without the white space behind it: what stands before is nobody's, and both
+    may be there (RFC 2046, 5.1.1). The parser takes neither."""
+    if body.startswith(line + b"\r\n"):
+        return body
+    found = re.search(rb"(?:\A|\r\n)%b[ \t]*(?=\r\n|--)" % re.escape(line), body)
+    return body if found is None else line + body[found.end() :]
 
 
 class _Collector:

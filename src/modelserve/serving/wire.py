@@ -184,6 +184,8 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._codings or self._hosts != self._sound:
             self._look_closer()
+        if self.expect_100_continue and self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # such a client knows no interim answers: RFC 9110, 10.1.1
         if self._goes_short_way():
             self._parts = []
             return
