@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from modelserve.errors import InvalidInput
+from modelserve.errors import InvalidInput, PayloadTooLarge, UnsupportedMedia
 from modelserve.tasks.decoding import decode_image, png, webp
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:PIL")
@@ -125,7 +125,8 @@ BROKEN_CHUNKS = {
             ("eXIf", tiff()), ("tEXt", b"a\0b"), ("zTXt", b"a\0\0" + zlib.compress(b"b")), ("pHYs", bytes(9)),
             ("iTXt", b"a\0\0\0\0\0b"), ("iCCP", b"n\0\0" + zlib.compress(b"p")), ("tIME", bytes(7)),
             ("iTXt", ITXT_XMP + b"\0\0\0\0" + XMP), ("sRGB", b"\0"), ("gAMA", bytes(4)),
-            ("iDOT", bytes(28)), ("caBX", bytes(40)),
+            ("iDOT", bytes(28)), ("caBX", bytes(40)), ("abCd", b"of nobody's"), ("zzZz", b""),
+            ("tRnS", b"\0"),
         )
     },
 }  # fmt: skip
@@ -239,6 +240,65 @@ class TestIsNoReasonToRefuse:
         np.testing.assert_array_equal(pixels(content), np.asarray(PICTURE))
 
 
+def made(kind, row, *chunks, depth=8, late=b""):
+    """A PNG of two pixels."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, depth, kind, 0, 0, 0))
+    data = chunk(b"IDAT", zlib.compress(b"\0" + row)) + late
+    return png.SIGNATURE + head + b"".join(chunks) + data + chunk(b"IEND", b"")
+
+
+GREY, RGB, INDICES = (0, b"\1\2"), (2, b"\1\1\1\2\2\2"), (3, b"\0\1")
+TWO_COLOURS = chunk(b"PLTE", b"\1\1\1\2\2\2")
+
+
+class TestOfTransparency:
+    """... counts where libpng heeds it."""
+
+    @pytest.mark.parametrize(
+        ("kind", "data"), [(GREY, b"\0\1"), (RGB, b"\0\1\0\1\0\1"), (INDICES, b"\0"), (INDICES, b"\0\xff")]
+    )
+    def test_of_the_right_length(self, kind, data):
+        content = made(
+            *kind, TWO_COLOURS if kind is INDICES else b"", chunk(b"tRNS", data), chunk(b"tRNS", b"")
+        )
+        assert pixels(content).tolist() == [[[255, 255, 255], [2, 2, 2]]]
+
+    @pytest.mark.parametrize(
+        ("kind", "data"),
+        [
+            *((GREY, b"\0\1\0"[:length]) for length in (0, 1, 3)),
+            *((RGB, b"\0\1\0\1\0\1\0"[:length]) for length in (0, 2, 5, 7)),
+            *((INDICES, b"\0" * length) for length in (0, 3, 256)),
+        ],
+    )
+    @pytest.mark.parametrize("checksum", [None, 1])
+    def test_of_a_wrong_length_is_passed_over(self, kind, data, checksum):
+        palette = TWO_COLOURS if kind is INDICES else b""
+        content = made(*kind, palette, chunk(b"tRNS", data, checksum))
+        assert pixels(content).tolist() == [[[1, 1, 1], [2, 2, 2]]]
+
+    def test_in_a_wrong_place_is_passed_over(self):
+        told = chunk(b"tRNS", b"\0")
+        for content in (made(*INDICES, told, TWO_COLOURS), made(*INDICES, TWO_COLOURS, late=told)):
+            assert pixels(content).tolist() == [[[1, 1, 1], [2, 2, 2]]]
+        twice = made(*INDICES, TWO_COLOURS, told, chunk(b"tRNS", b"\xff\0"))
+        assert pixels(twice).tolist() == [[[255, 255, 255], [2, 2, 2]]]
+
+    def test_of_more_entries_than_a_pixel_can_name_is_passed_over(self):
+        palette = chunk(b"PLTE", b"\1\1\1\2\2\2\3\3\3")
+        content = made(3, b"\x40", palette, chunk(b"tRNS", b"\0\0\0"), depth=1)
+        assert pixels(content).tolist() == [[[1, 1, 1], [2, 2, 2]]]
+
+    def test_beside_pixels_that_have_their_own_is_passed_over(self):
+        content = made(6, b"\1\1\1\xff\2\2\2\0", chunk(b"tRNS", b"\0\1\0\1\0\1"))
+        assert pixels(content).tolist() == [[[1, 1, 1], [255, 255, 255]]]
+
+    @pytest.mark.parametrize("cut", range(16, 46))
+    def test_of_a_file_without_a_head_is_no_image(self, cut):
+        with pytest.raises(InvalidInput, match="broken or cut short"):
+            pixels((png.SIGNATURE + TWO_COLOURS + chunk(b"tRNS", b"\0"))[:cut])
+
+
 class TestTellsTheOrientation:
     RAW = b"Raw profile type exif\0"
     HEX = b"\nexif\n%8d\n" % len(tiff()) + tiff().hex().encode() + b"\n"
@@ -338,11 +398,27 @@ class TestLeavesPixelsAsBrokenAsTheyAre:
             pixels(broken)
 
     @pytest.mark.parametrize(
-        ("name", "changed"), [(b"PLTE", b"pLTE"), (b"PLTE", b'"LTE'), (b"tRNS", b"tRnS"), (b"IDAT", b"iDAT")]
-    )
+        ("name", "changed"),
+        [
+            (b"PLTE", b"pLTE"), (b"PLTE", b'"LTE'), (b"PLTE", b"abCd"), (b"tRNS", b"tRnS"),
+            (b"tRNS", b"tEXt"), (b"IDAT", b"iDAT"), (b"IDAT", b"tIME"),
+        ],
+    )  # fmt: skip
     def test_where_a_name_is_wrong(self, name, changed):
         with pytest.raises(InvalidInput, match="broken or cut short"):
             pixels(PALETTE.replace(name, changed))
+
+    @pytest.mark.parametrize("content", [PALETTE, made(*RGB, chunk(b"tRNS", b"\0\1\0\1\0\1"))])
+    def test_wherever_a_bit_before_them_is_wrong(self, content):
+        expected = pixels(content)
+        for place in range(8 * (content.index(b"IDAT") + 4)):
+            broken = bytearray(content)
+            broken[place // 8] ^= 1 << place % 8
+            try:
+                found = pixels(bytes(broken))
+            except (InvalidInput, UnsupportedMedia, PayloadTooLarge):
+                continue
+            np.testing.assert_array_equal(found, expected)
 
     def test_where_something_stands_between_them(self):
         content = encoded()

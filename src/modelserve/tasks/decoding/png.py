@@ -14,12 +14,12 @@ MOST_TEXT = 1024 * 1024
 _HEAD = struct.Struct(">I4s")
 _AROUND = 12
 """Bytes of a chunk's length, name and checksum."""
-_IDLE = frozenset(
-    b"acTL bKGD cHRM cICP cLLI caBX dSIG eXIf fcTL fdAT gAMA gIFg gIFt gIFx hIST iCCP iDOT iTXt mDCV mkBF "
-    b"mkBS mkTS oFFs orNT pCAL pHYs prVW sBIT sCAL sPLT sRGB sTER tEXt tIME vpAg zTXt".split()
-)
-"""Chunks that no pixel of the first picture needs, of the standard and of widespread programs. Others stay:
-a name may be a broken one."""
+_TRANSPARENCY, _PALETTE, _DATA = b"tRNS", b"PLTE", b"IDAT"
+_NEEDED = (_TRANSPARENCY, _PALETTE, _DATA)
+_GREY, _COLOURS, _INDICES = 0, 2, 3
+"""Types of colours that transparency may be told of, by numbers of IHDR; others have it in their pixels."""
+_TELLING = slice(24, 26)
+"""Where IHDR, the first chunk, tells how many bits a number has, and the type."""
 _XMP, _RAW_EXIF = b"XML:com.adobe.xmp\0", b"Raw profile type exif\0"
 _KEYWORDS = {b"eXIf": (b"",), b"iTXt": (_XMP, _RAW_EXIF), b"zTXt": (_RAW_EXIF,), b"tEXt": (_RAW_EXIF,)}
 
@@ -28,14 +28,14 @@ def split(content: bytes) -> Parts:
     """Whatever is broken about pixels stays so: chunks are left out only where that changes nothing."""
     kept: list[bytes] = []
     told: dict[bytes, tuple[bytes, bytes]] = {}
-    start, data = len(SIGNATURE), _Data()
+    start, passed = len(SIGNATURE), _Passed(content)
     for name, position, end in _chunks(content):
-        if name in _IDLE:
+        if passed.is_idle(name, position, end):
             kept.append(content[start:position])
             told.update(_told(name, content, position, end))
             start = end
-        data.pass_by(name)
-    whole = data.scattered or not kept
+        passed.pass_by(name, end - position - _AROUND)
+    whole = passed.scattered or not kept
     pixels = content if whole else b"".join([SIGNATURE, *kept, content[start:]])
     return Parts(pixels, _exif(told), _text(told.get(_XMP)))
 
@@ -52,21 +52,52 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
         position = end
 
 
-class _Data:
-    """Whether the chunks of pixels follow each other: no decoder takes them with others in between, and such
-    a file is not put in order.
+class _Passed:
+    """What the chunks so far tell of those that follow.
+
+    ``scattered``: whether others stand among the chunks of pixels, which no decoder takes; such a file is not
+    put in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, content: bytes) -> None:
         self.scattered = False
-        self._begun = self._over = False
+        self._begun = self._over = self._transparent = False
+        self._content, self._entries = content, 0
+        self._depth, self._type = content[_TELLING] if len(content) >= _TELLING.stop else (0, -1)
 
-    def pass_by(self, name: bytes) -> None:
-        if name == b"IDAT":
+    def is_idle(self, name: bytes, position: int, end: int) -> bool:
+        """Whether no pixel of the first picture depends on it: all whose name begins with a small letter but
+        transparency, and that too where decoders pass it over."""
+        if name == _TRANSPARENCY:
+            return not self._takes_transparency(end - position - _AROUND)
+        return name.isalpha() and name[:1].islower() and not self._is_misnamed(position, end)
+
+    def _takes_transparency(self, length: int) -> bool:
+        """As libpng does: the first of the right length, behind a palette and before the pixels."""
+        if self._begun or self._transparent:
+            return False
+        if self._type == _INDICES:
+            return 0 < length <= self._entries
+        return length == {_GREY: 2, _COLOURS: 6}.get(self._type)
+
+    def _is_misnamed(self, position: int, end: int) -> bool:
+        """Whether its checksum is wrong, but right under the name of a chunk that pixels need."""
+        name, data = position + 4, memoryview(self._content)[position + _HEAD.size : end - 4]
+        told = int.from_bytes(self._content[end - 4 : end])
+        if zlib.crc32(data, zlib.crc32(self._content[name : name + 4])) == told:
+            return False
+        return any(zlib.crc32(data, zlib.crc32(needed)) == told for needed in _NEEDED)
+
+    def pass_by(self, name: bytes, length: int) -> None:
+        if name == _DATA:
             self.scattered |= self._over
             self._begun = True
         else:
             self._over = self._begun
+        if name == _PALETTE:
+            self._entries = min(length // 3, 1 << min(self._depth, 8))
+        elif name == _TRANSPARENCY:
+            self._transparent |= self._takes_transparency(length)
 
 
 def _told(name: bytes, content: bytes, position: int, end: int) -> dict[bytes, tuple[bytes, bytes]]:
