@@ -123,6 +123,12 @@ class TestLabels:
     def test_that_are_left_out_must_be_as_many_as_the_graph_gives(self, text_folder, told, said):
         assert said in refusal(text_folder({"id2label": None, "num_labels": told}))
 
+    @pytest.mark.parametrize("told", [2, "3", True])
+    def test_must_be_as_many_as_are_told_beside_them(self, text_folder, told):
+        message = refusal(text_folder({"num_labels": told}))
+        assert f"config.json: num_labels: {told!r}, but id2label has 3 labels" in message
+        assert len(open_package(text_folder({"num_labels": 3})).labels) == 3
+
     def test_are_not_made_up_by_the_million(self, image_folder):
         pixels = ("batch", 3, "height", "width")
         folder = image_folder(pixels, classes="classes", id2label=None, num_labels=10**9)

@@ -298,6 +298,16 @@ class TestWithoutAClass:
         with pytest.raises(InvalidPackage, match=r"crop_pct: 0.9; the key is not known in ViTImageProcessor"):
             taken({"model_type": "vit"}, crop_pct=0.9)
 
+    def test_is_told_which_class_was_taken_where_that_can_not_be_followed(self, taken):
+        size = {"height": 8, "width": 8}
+        with pytest.raises(InvalidPackage) as caught:
+            taken({"model_type": "resnet"}, size=size)
+        assert caught.value.message == (
+            'preprocessor_config.json: size: {"height": 8, "width": 8}; {"shortest_edge": 224} is wanted '
+            '(in ConvNextImageProcessor, for model_type is "resnet" and no class is named)'
+        )
+        assert taken({"model_type": "resnet"}, size=size, **VIT) is not None
+
     @pytest.mark.parametrize(
         ("model", "said"),
         [

@@ -43,6 +43,9 @@ def labels_of(config: Mapping[str, Any], logits: TensorSpec) -> tuple[str, ...]:
             f'{CONFIG}: id2label: {stray!r} is out of place among {len(given)} labels; keys run "0" to '
             f'"{len(given) - 1}"'
         )
+    told = config.get("num_labels")
+    if told is not None and told != len(given):
+        raise InvalidPackage(f"{CONFIG}: num_labels: {told!r}, but id2label has {len(given)} labels")
     for index in wanted:
         if not isinstance(given[index], str) or not given[index]:
             raise InvalidPackage(f"{CONFIG}: id2label: {index!r}: {given[index]!r}; a label is text")

@@ -20,7 +20,7 @@ from modelserve.tasks.preprocessing.processors import (
     names_code,
     of_model,
 )
-from modelserve.tasks.preprocessing.settings import Mistake, Settings, mistake
+from modelserve.tasks.preprocessing.settings import Mistake, Settings, mistake, shown
 from modelserve.tasks.preprocessing.sizes import exact
 from modelserve.tasks.preprocessing.steps import Preprocessing, Reals
 
@@ -34,21 +34,29 @@ def read_preprocessing(folder: Path, channels: int, max_pixels: int) -> Preproce
     """
     file, config = read_config(folder)
     try:
-        name = _class(config, model_config(folder))
+        model = model_config(folder)
+        name = named(config) or named({key: model.get(key) for key in CLASS_KEYS[:1]})
+        if name is None:
+            return _of_type(config, model, channels, max_pixels)
         return _preprocessing(config, name, channels, max_pixels)
     except Mistake as error:
         raise InvalidPackage(f"{file}: {error}") from error
 
 
-def _class(config: Mapping[str, Any], model: Mapping[str, Any]) -> str | None:
-    """The class that is named, which the configuration of the model may do as well, else that of its type.
-
-    Raises Mistake.
-    """
-    name = named(config) or named({key: model.get(key) for key in CLASS_KEYS[:1]}) or of_model(model)
+def _of_type(
+    config: Mapping[str, Any], model: Mapping[str, Any], channels: int, max_pixels: int
+) -> Preprocessing:
+    """By the class that models of this type have, else by the keys alone. Raises Mistake."""
+    name = of_model(model)
     if name is None and names_code(model):
         raise mistake("auto_map of config.json", model["auto_map"], OWN_CODE)
-    return name
+    try:
+        return _preprocessing(config, name, channels, max_pixels)
+    except Mistake as error:
+        if name is None:
+            raise
+        kind = shown(model["model_type"])
+        raise Mistake(f"{error} (in {name}, for model_type is {kind} and no class is named)") from error
 
 
 def _preprocessing(
