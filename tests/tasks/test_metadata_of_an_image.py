@@ -293,6 +293,17 @@ class TestOfTransparency:
         content = made(6, b"\1\1\1\xff\2\2\2\0", chunk(b"tRNS", b"\0\1\0\1\0\1"))
         assert pixels(content).tolist() == [[[1, 1, 1], [255, 255, 255]]]
 
+    @pytest.mark.parametrize("data", [b"", b"\1\1\1\2\2\2", b"\1\2\3\4", bytes(3 * 300)])
+    @pytest.mark.parametrize("checksum", [None, 1])
+    def test_and_colours_need_no_palette(self, data, checksum):
+        proposed = chunk(b"PLTE", data, checksum)
+        content = made(*RGB, proposed, chunk(b"tRNS", b"\0\1\0\1\0\1"))
+        assert pixels(content).tolist() == [[[255, 255, 255], [2, 2, 2]]]
+        content = made(6, b"\1\1\1\xff\2\2\2\0", proposed)
+        assert pixels(content).tolist() == [[[1, 1, 1], [255, 255, 255]]]
+        with pytest.raises(InvalidInput, match="broken or cut short"):
+            pixels(made(*INDICES, chunk(b"PLTE", data, 1)))
+
     @pytest.mark.parametrize("cut", range(16, 46))
     def test_of_a_file_without_a_head_is_no_image(self, cut):
         with pytest.raises(InvalidInput, match="broken or cut short"):
@@ -408,7 +419,7 @@ class TestLeavesPixelsAsBrokenAsTheyAre:
         with pytest.raises(InvalidInput, match="broken or cut short"):
             pixels(PALETTE.replace(name, changed))
 
-    @pytest.mark.parametrize("content", [PALETTE, made(*RGB, chunk(b"tRNS", b"\0\1\0\1\0\1"))])
+    @pytest.mark.parametrize("content", [PALETTE, made(*RGB, TWO_COLOURS, chunk(b"tRNS", b"\0\1\0\1\0\1"))])
     def test_wherever_a_bit_before_them_is_wrong(self, content):
         expected = pixels(content)
         for place in range(8 * (content.index(b"IDAT") + 4)):

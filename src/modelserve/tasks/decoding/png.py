@@ -18,6 +18,8 @@ _TRANSPARENCY, _PALETTE, _DATA = b"tRNS", b"PLTE", b"IDAT"
 _NEEDED = (_TRANSPARENCY, _PALETTE, _DATA)
 _GREY, _COLOURS, _INDICES = 0, 2, 3
 """Types of colours that transparency may be told of, by numbers of IHDR; others have it in their pixels."""
+_COLOURFUL = (_COLOURS, 6)
+"""Types that need no palette, but may propose one to screens of few colours."""
 _TELLING = slice(24, 26)
 """Where IHDR, the first chunk, tells how many bits a number has, and the type."""
 _XMP, _RAW_EXIF = b"XML:com.adobe.xmp\0", b"Raw profile type exif\0"
@@ -67,10 +69,11 @@ class _Passed:
 
     def is_idle(self, name: bytes, position: int, end: int) -> bool:
         """Whether no pixel of the first picture depends on it: all whose name begins with a small letter but
-        transparency, and that too where decoders pass it over."""
+        transparency, and that too where decoders pass it over; a palette that is but proposed."""
         if name == _TRANSPARENCY:
             return not self._takes_transparency(end - position - _AROUND)
-        return name.isalpha() and name[:1].islower() and not self._is_misnamed(position, end)
+        optional = name[:1].islower() if name != _PALETTE else self._type in _COLOURFUL
+        return name.isalpha() and optional and not self._is_misnamed(position, end)
 
     def _takes_transparency(self, length: int) -> bool:
         """As libpng does: the first of the right length, behind a palette and before the pixels."""
