@@ -67,6 +67,7 @@ SAVED = texts.TOKENIZERS | {
         vocab=WORDS(False, ("<s>", "<pad>", "</s>", "[UNK]", "<mask>")), do_lower_case=False
     ),
     "qwen2": lambda: hf.Qwen2Tokenizer(**BYTES(("<|endoftext|>",))),
+    "qwen3.5": lambda: hf.Qwen3_5Tokenizer(**BYTES(("<|endoftext|>",))),
     "rembert": lambda: hf.RemBertTokenizer(vocab=PIECES(OF_PIECES)),
     "splinter": lambda: hf.SplinterTokenizer(vocab=WORDS(True, (*texts.BERT, "[QUESTION]"))),
     "squeezebert": lambda: hf.SqueezeBertTokenizer(vocab=WORDS(True)),
@@ -183,6 +184,17 @@ def test_for_types_of_models_whatever_class_is_named(folder_of, name, kind, conf
     same(folder_of(name, model={"model_type": kind}, **config))
 
 
+TYPES = sorted(hf.models.auto.modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES)
+OWN = {"qwen2": "qwen2", "qwen3_5": "qwen3.5"}
+"""Types of models with a class of their own, whatever is named."""
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_for_every_type_of_model_that_classifies_tokens(folder_of, kind):
+    name, config = (OWN[kind], {}) if kind in OWN else ("bert-cased", {"do_lower_case": True})
+    same(folder_of(name, model={"model_type": kind}, tokenizer_class="BertTokenizer", **config))
+
+
 @pytest.mark.parametrize(
     ("name", "tokenizer"),
     [
@@ -219,6 +231,8 @@ REFUSED = [
     ("xlm-roberta", "pre_tokenizer", {"pre_tokenizer/pretokenizers/1/prepend_scheme": "never"}),
     ("xlm-roberta", "normalizer", {"normalizer": {"type": "Lowercase"}}),
     ("camembert", "post_processor", {"post_processor": None}),
+    ("qwen2", "pre_tokenizer", {"pre_tokenizer/pretokenizers/0/pattern": {"Regex": "[0-9]+|[^0-9]+"}}),
+    ("gpt2", "pre_tokenizer", {"pre_tokenizer": {"type": "Whitespace"}}),
 ]  # fmt: skip
 
 

@@ -152,6 +152,11 @@ class TestIsRefused:
         said = refused(Tokenizer.from_str(json.dumps(saved)), tokenizer_class="BertTokenizer")
         assert said.startswith("tokenizer.json: model: max_input_chars_per_word: not what ")
 
+    def test_where_the_vocabulary_lacks_the_token_for_what_is_unknown(self, refused):
+        """Every unknown word would fail."""
+        said = refused(tokenizer_class="BertTokenizer", unk_token="<unk>")
+        assert said.startswith("tokenizer.json: model: unk_token: not what ")
+
     def test_where_the_vocabulary_is_of_another_kind(self, refused):
         assert refused("byte", tokenizer_class="BertTokenizer").startswith("tokenizer.json: model: type: ")
 
@@ -166,6 +171,14 @@ class TestIsRefused:
     def test_where_a_space_is_put_before_words_otherwise(self, refused):
         said = refused(llama("never"), tokenizer_class="LlamaTokenizer")
         assert said.startswith("tokenizer.json: pre_tokenizer: ")
+
+    def test_that_the_type_of_the_model_stands_for(self, refused):
+        """No other class would be heeded."""
+        said = refused("byte", model={"model_type": "qwen2"}, tokenizer_class="PreTrainedTokenizerFast")
+        assert said.startswith(
+            "tokenizer.json: pre_tokenizer: not what model_type: 'qwen2' of config.json makes"
+        )
+        assert WAY_OUT not in said
 
     @pytest.mark.parametrize("value", [["BertTokenizer", None], 7, {}])
     def test_if_it_is_no_name(self, refused, value):
@@ -244,3 +257,12 @@ class TestAddedTokens:
 
 def test_model_input_names_must_be_names(refused):
     assert refused(model_input_names=7).endswith("model_input_names: 7; a list of names is wanted")
+
+
+def test_or_a_tokenizer_on_which_the_library_panics_is_refused(text_package, tokenizers):
+    saved = json.loads(tokenizers["byte"].to_str())
+    saved["model"]["continuing_subword_prefix"] = "@@"
+    package = text_package("byte")
+    (package.path / "tokenizer.json").write_text(json.dumps(saved))
+    with pytest.raises(InvalidPackage, match=r"tokenizer\.json: the tokenizers library refuses it: "):
+        load_tokenizer(package)

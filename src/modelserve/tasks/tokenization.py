@@ -29,11 +29,7 @@ class Tokenization(NamedTuple):
 
 def load_tokenizer(package: ModelPackage) -> Tokenization:
     """Raises InvalidPackage for a file that can't be used, or a configuration that can't be followed."""
-    path = package.path / TOKENIZER
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises Exception itself
-        raise InvalidPackage(f"{TOKENIZER}: the tokenizers library refuses it: {error}") from error
+    tokenizer = _read(package)
     if tokenizer.pre_tokenizer is None and has_own_words(tokenizer):
         raise InvalidPackage(f"{TOKENIZER}: has no pre_tokenizer, so words can't be told apart; export one")
     tokenizer.no_truncation()  # what is too long is refused, not cut
@@ -47,6 +43,15 @@ def load_tokenizer(package: ModelPackage) -> Tokenization:
     _make_steady(tokenizer)
     pad = files.model.get("pad_token_id")
     return Tokenization(tokenizer, _has_types(files.config), pad if type(pad) is int and pad >= 0 else 0)
+
+
+def _read(package: ModelPackage) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(package.path / TOKENIZER))
+    except BaseException as error:  # the library raises Exception itself, and panics with less than that
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise InvalidPackage(f"{TOKENIZER}: the tokenizers library refuses it: {error}") from error
 
 
 def _has_types(config: Config) -> bool:

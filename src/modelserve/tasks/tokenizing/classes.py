@@ -16,14 +16,19 @@ GENERAL = "PreTrainedTokenizer"
 
 _GENERAL_TYPES = frozenset(
     (
-        "arctic", "beam", "ernie4_5", "ernie4_5_moe", "glm", "glm4", "gpt_bigcode", "granite", "granitemoe",
-        "internlm2", "internlm3", "jamba", "minicpm3", "ministral", "ministral3", "mistral", "mistral3",
-        "mixtral", "modernbert", "modernbert-decoder", "nemotron", "nystromformer", "olmo2", "olmo3",
+        "arctic", "beam", "bigbird_pegasus", "camembertv2-base", "chatlm", "ernie4_5", "ernie4_5_moe",
+        "flex_olmo", "glm", "glm4", "glm4_moe", "gpt_bigcode", "granite", "granitemoe", "granitemoehybrid",
+        "granitemoeshared", "hyperclovax", "internlm2", "internlm3", "jamba", "kimi_linear", "minicpm3",
+        "minimax_m2", "ministral", "ministral3", "mistral", "mistral3", "mixtral", "modernbert",
+        "modernbert-decoder", "nemotron", "nystromformer", "olmo2", "olmo3", "olmo_hybrid", "pegasus_x",
         "persimmon", "phi3", "phimoe", "pixtral", "stablelm", "umt5", "xlm-roberta-xl",
     )
 )  # fmt: skip
 """Types of models whose tokenizer is of the general class, whatever class is named."""
-_TYPES_WITH_A_CLASS = {"qwen2": "Qwen2Tokenizer"}
+_TYPES_WITH_A_CLASS = {
+    "qwen2": "Qwen2Tokenizer",
+    **dict.fromkeys(("qwen3_5", "qwen3_5_moe", "qwen3_5_moe_text"), "Qwen3_5Tokenizer"),
+}
 """Types of models that have this class, whatever class is named."""
 _TYPES_WITHOUT_CLASS = frozenset(
     (
@@ -44,10 +49,16 @@ _OTHER_RULES = frozenset(
 
 
 class Named(NamedTuple):
-    """A class, and the file that names it; both are empty texts where none does."""
+    """A class, and the words and the file that name it; all are empty texts where none does."""
 
     name: str
+    said: str
     file: str
+
+    @property
+    def by_model(self) -> bool:
+        """Whether the type of the model names it, so that no other class can."""
+        return self.said.startswith("model_type")
 
 
 def class_of(files: Files) -> Named:
@@ -56,16 +67,16 @@ def class_of(files: Files) -> Named:
     kind = files.model.get("model_type")
     kind = kind if isinstance(kind, str) else ""
     if kind in _GENERAL_TYPES or (not named.name and kind in _TYPES_WITHOUT_CLASS):
-        return Named(GENERAL, MODEL_CONFIG)
+        return named._replace(name=GENERAL)
     if not named.name:
         return named
     if kind in _TYPES_WITH_A_CLASS:
-        return Named(_TYPES_WITH_A_CLASS[kind], named.file)
+        return Named(_TYPES_WITH_A_CLASS[kind], f"model_type: {kind!r}", MODEL_CONFIG)
     if named.name == "LlamaTokenizer" and _of_bytes(files):
-        return Named(GENERAL, named.file)
+        return named._replace(name=GENERAL)
     if named.name.removesuffix("Tokenizer") in _OTHER_RULES:
         raise InvalidPackage(
-            f"{named.file}: tokenizer_class: {named.name!r} parts texts by code of its own, so {TOKENIZER} "
+            f"{named.file}: {named.said} parts texts by code of its own, so {TOKENIZER} "
             f"makes other tokens; serve it as `task: tensor`, or in a package with code"
         )
     return named
@@ -77,8 +88,9 @@ def _named(files: Files) -> Named:
         if name is not None and not isinstance(name, str):
             raise InvalidPackage(f"{file}: tokenizer_class: {name!r}; the name of a class is wanted")
         if name:
-            return Named(name.removesuffix("Fast"), file)
-    return Named("", "")
+            name = name.removesuffix("Fast")
+            return Named(name, f"tokenizer_class: {name!r}", file)
+    return Named("", "", "")
 
 
 def _of_bytes(files: Files) -> bool:

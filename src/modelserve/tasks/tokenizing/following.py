@@ -79,10 +79,12 @@ def _recipe(named: Named) -> Recipe | None:
 
 
 def _refusal(part: str, named: Named) -> InvalidPackage:
+    way_out = (
+        f'if {TOKENIZER} is right, write "tokenizer_class": "PreTrainedTokenizerFast" into {CONFIG}, else '
+    )
     return InvalidPackage(
-        f"{TOKENIZER}: {part}: not what tokenizer_class: {named.name!r} of {named.file} makes of it; if "
-        f'{TOKENIZER} is right, write "tokenizer_class": "PreTrainedTokenizerFast" into {CONFIG}, else save '
-        f"both with `save_pretrained`"
+        f"{TOKENIZER}: {part}: not what {named.said} of {named.file} makes of it; "
+        f"{'' if named.by_model else way_out}save both with `save_pretrained`"
     )
 
 
@@ -95,6 +97,8 @@ def _with_settings(tokenizer: Tokenizer, files: Files, named: Named, recipe: Rec
         if key in model and not _same(model[key], value):
             raise _refusal(f"model: {key}", named)
     wanted = {key: value for key, value in recipe.settings(files).items() if not _same(model.get(key), value)}
+    if wanted.get("unk_token") is not None and wanted["unk_token"] not in model["vocab"]:
+        raise _refusal("model: unk_token", named)
     if not wanted:
         return tokenizer
     try:

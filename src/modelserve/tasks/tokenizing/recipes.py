@@ -93,14 +93,18 @@ def _composed_bytes(files: Files) -> Parts:
     return _normal(normalizers.NFC()), _bytes(files)[1]
 
 
-def _qwen(files: Files) -> Parts:
-    """The expression that parts texts is tokenizer.json's, if it parts digits as the class does."""
-    prefix = flag(files.config, "add_prefix_space", False, null=False)
-    splitter = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=False)
-    saved = files.tokenizer.get("pre_tokenizer") or {}
-    parts = [part for part in saved.get("pretokenizers", []) if part.get("type") == "Split"]
-    kept = [part for part in parts[:1] if len(pieces(None, part_of("pre_tokenizer", part), "12")) == 2]
-    return _normal(normalizers.NFC()), _split(*kept, splitter)
+def _qwen(*wanted: str) -> Callable[[Files], Parts]:
+    """The expression that parts texts is tokenizer.json's, if it parts one text as the class does."""
+
+    def parts(files: Files) -> Parts:
+        prefix = flag(files.config, "add_prefix_space", False, null=False)
+        splitter = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=False)
+        saved = (files.tokenizer.get("pre_tokenizer") or {}).get("pretokenizers", [])[:1]
+        text = "".join(wanted)
+        kept = [part for part in saved if pieces(None, part_of("pre_tokenizer", part), text) == [*wanted]]
+        return _normal(normalizers.NFC()), _split(*kept, splitter)
+
+    return parts
 
 
 def _space(files: Files, off: str = "never", null: bool = False) -> Any:
@@ -261,14 +265,15 @@ RECIPES: dict[str, Recipe] = {
     "Splinter": _BERT,
     "Herbert": Recipe(
         "BPE", _herbert, _around("<s>", "</s>"),
-        lambda files: {"unk_token": token(files, "unk_token", "<unk>"), "ignore_merges": False},
+        lambda files: _paired(True)(files) | {"fuse_unk": False, "byte_fallback": False},
         {"end_of_word_suffix": "</w>"},
     ),
     **dict.fromkeys(("Roberta", "Bart", "Longformer", "LED", "Mvp"), _ROBERTA),
     "Deberta": _byte_pairs(_around("[CLS]", "[SEP]")),
     "GPT2": _byte_pairs(None),
     "GPTNeoX": _byte_pairs(_bare, _composed_bytes),
-    "Qwen2": _byte_pairs(None, _qwen),
+    "Qwen2": _byte_pairs(None, _qwen("1", "2", " A", "'S", " a", "\u0301b")),
+    "Qwen3_5": _byte_pairs(None, _qwen("1", "2", " A", "'S", " a\u0301b")),
     "XLMRoberta": _unigram(_xlm_roberta, _BEGIN_AND_END, lambda files: 3),
     "Camembert": _unigram(_xlm_roberta, _BEGIN_AND_END, lambda files: _place(files, "<unk>", 0, False)),
     "Barthez": _unigram(_barthez, None, lambda files: 3),
