@@ -136,6 +136,7 @@ class TestIsRefused:
             ("pre_tokenizer", {"pre_tokenizer": pre_tokenizers.Whitespace()}),
             ("post_processor", {"post_processor": processors.ByteLevel()}),
             ("post_processor", {"post_processor": processors.BertProcessing(("[PAD]", 0), ("[CLS]", 2))}),
+            ("post_processor", {"post_processor": processors.BertProcessing(("[SEP]", 2), ("[CLS]", 3))}),
         ],
     )
     def test_where_tokenizer_json_has_another_part(self, refused, tokens, changed, part, parts):

@@ -14,10 +14,11 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from modelserve.errors import InvalidPackage
+from modelserve.tasks.tokenizing.class_parts import Parts
 from modelserve.tasks.tokenizing.classes import Named
 from modelserve.tasks.tokenizing.files import CONFIG, TOKENIZER, Files, State, flag, flag_or_none
 from modelserve.tasks.tokenizing.parts import changed, part_of, parts_in, pieces, state_of
-from modelserve.tasks.tokenizing.recipes import RECIPES, Ends, Parts, Recipe
+from modelserve.tasks.tokenizing.recipes import RECIPES, Ends, Recipe
 
 _TEXTS = (
     "Ada Lovelace met Charles in London",
@@ -153,21 +154,23 @@ def _switched(saved: State | None, made: State | None, files: Files) -> State | 
 
 def _follow_ends(tokenizer: Tokenizer, ends: Ends, named: Named, recipe: Recipe) -> None:
     """The ends of the class must be those of tokenizer.json, but for classes that keep them to themselves."""
-    if any(tokenizer.token_to_id(name) is None for name, _ in (*ends.first, *ends.last)):
+    first, last = ([(tokenizer.token_to_id(name), kind) for name, kind in side] for side in ends)
+    if any(place is None for place, _ in (*first, *last)):
         raise _refusal("vocabulary without the tokens at a text's ends", named)
     found = _ends_of(tokenizer)
-    if found == Ends() and recipe.sets_ends:
+    if found == ([], []) and recipe.sets_ends:
         tokenizer.post_processor = _template(tokenizer, ends)
-    elif found != ends:
+    elif found != (first, last):
         raise _refusal("post_processor", named)
 
 
-def _ends_of(tokenizer: Tokenizer) -> Ends:
+def _ends_of(tokenizer: Tokenizer) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Ids and types of the tokens before and after a text."""
     found = tokenizer.encode("a")
     ours = [row for row, special in enumerate(found.special_tokens_mask) if not special]
-    first, after = (ours[0], ours[-1] + 1) if ours else (len(found.tokens), len(found.tokens))
-    both = list(zip(found.tokens, found.type_ids, strict=True))
-    return Ends(tuple(both[:first]), tuple(both[after:]))
+    first, after = (ours[0], ours[-1] + 1) if ours else (len(found.ids), len(found.ids))
+    both = list(zip(found.ids, found.type_ids, strict=True))
+    return both[:first], both[after:]
 
 
 def _template(tokenizer: Tokenizer, ends: Ends) -> Any:
