@@ -41,6 +41,7 @@ SAVED = texts.TOKENIZERS | {
     "big-bird": lambda: hf.BigBirdTokenizer(
         vocab=PIECES(("<pad>", "</s>", "<s>", "<unk>", "[SEP]", "[MASK]", "[CLS]"))
     ),
+    "codegen": lambda: hf.CodeGenTokenizer(**BYTES(("<|endoftext|>",))),
     "convbert": lambda: hf.ConvBertTokenizer(vocab=WORDS(True)),
     "deberta-v2-lower": lambda: hf.DebertaV2Tokenizer(
         vocab=PIECES(("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")), do_lower_case=True, split_by_punct=True
@@ -61,6 +62,7 @@ SAVED = texts.TOKENIZERS | {
     ),
     "llama-prefix": lambda: hf.LlamaTokenizer(**pairs("<unk>", "<s>", "</s>"), add_prefix_space=False),
     "longformer": lambda: hf.LongformerTokenizer(**BYTES()),
+    "luke": lambda: hf.LukeTokenizer(**BYTES()),
     "lxmert": lambda: hf.LxmertTokenizer(vocab=WORDS(True)),
     "mobilebert": lambda: hf.MobileBertTokenizer(vocab=WORDS(True)),
     "mpnet-cased": lambda: hf.MPNetTokenizer(
@@ -149,6 +151,8 @@ CHANGES = [
     ("albert-lower", {"keep_accents": None, "add_prefix_space": None}),
     ("albert", {"do_lower_case": None}),
     ("deberta-v2", {"do_lower_case": None, "split_by_punct": None, "add_prefix_space": None}),
+    ("codegen", {"add_prefix_space": True}),
+    ("luke", {"add_prefix_space": True}),
     ("fnet", {"do_lower_case": False}),
     ("llama", {"add_prefix_space": ...}),
     ("llama", {"add_prefix_space": None}),
