@@ -68,6 +68,20 @@ def test_not_of_one_whose_output_has_other_rows(save_export, sharing):
     assert 'calls its first axis "' in sharing(package).why
 
 
+class AsManyAsTheLargest(torch.nn.Module):
+    """As many columns as the largest number of all rows says."""
+
+    def forward(self, x):
+        most = x.abs().max().clamp(max=1000).int().item()
+        torch._check(most >= 0)
+        return torch.cat([x, x.new_zeros(x.shape[0], most)], dim=1)
+
+
+def test_not_of_one_whose_output_is_as_long_as_the_rows_of_a_run_say(save_export, sharing):
+    package = save_export(AsManyAsTheLargest(), EXAMPLE)
+    assert 'the first axis of output "output" has no name' in sharing(package).why
+
+
 @pytest.mark.parametrize(("module", "rows"), [(Rows, True), (Sums, False), (Normalised, False)])
 def test_of_a_torchscript_as_a_trial_shows(tmp_path, sharing, module, rows):
     folder = tmp_path / "package"

@@ -119,6 +119,64 @@ def test_of_the_usual_parts_answers_as_its_module_does(save_export, load, module
         np.testing.assert_allclose(answer, tensor.detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
+class Halves(torch.nn.Module):
+    def forward(self, x):
+        return x + 1
+
+
+class Kept(torch.nn.Module):
+    def forward(self, x):
+        return x[x[:, 0] > 0]
+
+
+class Places(torch.nn.Module):
+    def forward(self, x):
+        return x.nonzero()
+
+
+class Larger(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.interpolate(x[:, None], scale_factor=1.5)[:, 0]
+
+
+class Scaled(torch.nn.Module):
+    def forward(self, x):
+        return x * x[0, 0].item()
+
+
+class Cut(torch.nn.Module):
+    def forward(self, x):
+        most = x[0, 0].int().item()
+        torch._check(most >= 0)
+        torch._check(most <= x.shape[1])
+        return x[:, :most]
+
+
+BATCH = torch.export.Dim("batch")
+GRID = torch.tensor([[2.0, 3.0, 0.0, 1.0], [-1.0, 0.0, 0.0, 5.0]])
+
+
+@pytest.mark.parametrize(
+    ("module", "example", "axes"),
+    [
+        (Halves(), GRID.repeat(2, 1), {0: 2 * torch.export.Dim("half")}),
+        (Kept(), GRID, {0: BATCH}),
+        (Places(), GRID, {0: BATCH}),
+        (
+            Larger(),
+            GRID[None].repeat(2, 1, 1),
+            {0: BATCH, 1: torch.export.Dim("h"), 2: torch.export.Dim("w")},
+        ),
+        (Scaled(), GRID, {0: BATCH}),
+        (Cut(), GRID, {0: BATCH}),
+    ],
+    ids=["twice", "mask", "nonzero", "interpolate", "item", "slice"],
+)
+def test_with_sizes_that_are_computed_answers_as_its_module_does(save_export, load, module, example, axes):
+    answers = load(save_export(module, (example,), axes=(axes,))).predict({"x": example.numpy()})
+    np.testing.assert_allclose(answers["output"], module(example).numpy(), rtol=1e-6)
+
+
 def test_fails_on_what_it_can_not_take_and_works_on(affine, load):
     model = load(affine)
     with pytest.raises(ModelFailed) as caught:
@@ -166,12 +224,24 @@ class TestThatIsHostile:
 
     @pytest.mark.parametrize(
         "size",
-        ["{}", "exec(chr(95))", "Symbol('s0').__class__", "s0.free_symbols", "lambda: s0", "[s0]", "s0;s1"],
-    )
+        [
+            "{}", "exec(chr(95))", "Symbol('s0').__class__", "s0.free_symbols", "lambda: s0", "[s0]", "s0;s1",
+            "Float('1.5', precision=99999)", "Float('1.5')", "Float('{}', precision=53)", "'1.5'",
+            "Float('1.5', precision=53).n", "GreaterThan.__class__", "Equality('exec', s0)", "Float",
+        ],
+    )  # fmt: skip
     def test_by_its_sizes(self, rewrite, size):
         def change(document):
             meta = document["graph_module"]["graph"]["tensor_values"]["x"]
             meta["sizes"][0]["as_expr"]["expr_str"] = size.replace("{}", self.call)
+
+        assert "says expr_str: " in refusal(rewrite(self.model(change)))
+
+    @pytest.mark.parametrize("key", ["{}", "exec", "s0.free_symbols", "2*[s0]"])
+    def test_by_what_bounds_its_sizes(self, rewrite, key):
+        def change(document):
+            bounds = document["range_constraints"]
+            bounds[key.replace("{}", self.call)] = bounds.pop(next(iter(bounds)))
 
         assert "says expr_str: " in refusal(rewrite(self.model(change)))
 

@@ -20,7 +20,8 @@ class UnfitArchive(ValueError):
 @dataclass(frozen=True, slots=True)
 class Value:
     """One tensor of a program: ``kind`` is PyTorch's number of its datatype, an axis of any length is -1, and
-    ``first_axis`` is the symbol that the export has for axis 0, None where that has a fixed length."""
+    ``first_axis`` is the symbol that the export has for axis 0, None where that has a fixed length, or
+    where some axis has a length that is known only after a run."""
 
     name: str
     kind: int
@@ -68,10 +69,17 @@ _SIZE_WORD = re.compile(
     r"Symbol|positive|nonnegative|integer|True|False|Integer|Rational|Max|Min|Add|Mul|Pow|Mod|Eq|Ne|Lt|Le|Gt|Ge"
     r"|And|Or|Not|Abs|floor|ceiling|FloorDiv|ModularIndexing|Where|PythonMod|CleanDiv|CeilToInt|FloorToInt"
     r"|CeilDiv|LShift|RShift|PowByNatural|FloatPow|FloatTrueDiv|IntTrueDiv|TruncToFloat|TruncToInt|RoundToInt"
-    r"|RoundDecimal|ToFloat|Identity|[suz]f?\d+"
+    r"|RoundDecimal|ToFloat|Identity|[suz]f?\d+|zuf\d+"
+    r"|Equality|Unequality|(?:Strict)?(?:Greater|Less)Than"  # Eq, Ne, Gt, Ge, Lt and Le, written out
 )
+_DECIMAL = re.compile(r"Float\('-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]?\d{1,3})?', precision=\d{1,3}\)")
+"""A number with a point, the only text in a size that is no name."""
 _SIZE = re.compile(r"(?:[\w\s(),=+\-*/<>!&|~]|\d\.\d|'\w+')*")
 _CONTAINERS = frozenset({"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict", None})
+_OF_VALUES = re.compile(r"\b(?:u|zuf)\d+\b")
+"""What the export calls a size that depends on the values of tensors."""
+_BY_SIZE = "range_constraints"
+"""What stands under this key goes by sizes, such as 2*s44."""
 _FREE_TEXT = frozenset({"as_string", "torch_version"})
 
 
@@ -82,7 +90,7 @@ def _walk(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, An
     yield place, value
     if isinstance(value, dict):
         for key, inner in value.items():
-            _check("name", key)
+            _check("expr_str" if place == _BY_SIZE else "name", key)
             yield from _walk(inner, key, depth + 1)
     elif isinstance(value, list):
         for inner in value:
@@ -108,7 +116,10 @@ def _is_target(text: str) -> bool:
 
 
 def _is_size(text: str) -> bool:
-    if len(text) > 1000 or _SIZE.fullmatch(text) is None:
+    if len(text) > 1000:
+        return False
+    text = _DECIMAL.sub("0", text)
+    if _SIZE.fullmatch(text) is None:
         return False
     return all(_SIZE_WORD.fullmatch(word) for word in _WORD.findall(text))
 
@@ -177,6 +188,11 @@ def _value(name: str, argument: Mapping[str, Any], tensors: Mapping[str, Any]) -
 
 
 def _first_axis(sizes: Sequence[Mapping[str, Any]]) -> str | None:
-    """The symbol, or expression of symbols, that the export has for axis 0."""
+    """The symbol, or expression of symbols, that the export has for axis 0.
+
+    None where the length of any axis is known only after a run: all rows of it have a say in that.
+    """
+    if any(_OF_VALUES.search(str(size.get("as_expr", ""))) for size in sizes):
+        return None
     expression = sizes[0].get("as_expr") if sizes else None
     return expression.get("expr_str") if isinstance(expression, Mapping) else None
