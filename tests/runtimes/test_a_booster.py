@@ -72,6 +72,35 @@ def test_of_xgboost_answers_as_it_was_trained(opened, tmp_path, told, target, fi
     np.testing.assert_allclose(answer, known, rtol=1e-5, atol=1e-6)
 
 
+TIMES = 1_700_000_000 + RNG.integers(0, 400, 2000)
+WHOLE = np.stack([TIMES, TIMES % 7], axis=1)
+COLUMNS = "{name: ts, datatype: INT64, shape: [-1]}, {name: day, datatype: INT64, shape: [-1]}"
+MATRIX = "{name: x, datatype: INT64, shape: [-1, 2]}"
+
+
+@pytest.mark.parametrize("inputs", [MATRIX, COLUMNS])
+def test_of_lightgbm_tells_large_whole_numbers_apart(opened, tmp_path, inputs):
+    """Above 2^24 single precision does not."""
+    data = lightgbm.Dataset(WHOLE.astype(np.float64), TIMES % 100 > 50)
+    booster = lightgbm.train({"verbose": -1, "num_threads": 1}, data, 30)
+    booster.save_model(tmp_path / "model.txt")
+    (tmp_path / "modelserve.yaml").write_text(f"signature: {{inputs: [{inputs}]}}")
+    with opened(tmp_path) as model:
+        columns = {"x": WHOLE, "ts": WHOLE[:, 0], "day": WHOLE[:, 1]}
+        answer = model.predict({spec.name: columns[spec.name] for spec in model.signature.inputs})
+    np.testing.assert_allclose(answer["prediction"], booster.predict(WHOLE.astype(np.float64)), rtol=1e-9)
+
+
+def test_of_xgboost_takes_large_whole_numbers_as_its_library_does(opened, tmp_path):
+    """In single precision: it keeps no other."""
+    booster = xgboost.train({"nthread": 1, "max_depth": 3}, xgboost.DMatrix(WHOLE, TIMES % 100 > 50), 4)
+    booster.save_model(tmp_path / "model.ubj")
+    (tmp_path / "modelserve.yaml").write_text(f"signature: {{inputs: [{COLUMNS}]}}")
+    with opened(tmp_path) as model:
+        answer = model.predict({"ts": WHOLE[:, 0], "day": WHOLE[:, 1]})
+    np.testing.assert_array_equal(answer["prediction"], booster.predict(xgboost.DMatrix(WHOLE)))
+
+
 def test_of_xgboost_splits_on_categories(opened, tmp_path):
     kinds = ["q", "q", "q", "c"]
     data = xgboost.DMatrix(ROWS, CLASSES, feature_types=kinds, enable_categorical=True)

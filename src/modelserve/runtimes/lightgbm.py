@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightgbm
+import numpy as np
 
 from modelserve._kit.onnx_errors import first_line
 from modelserve.domain.inference import Array, Tensors
@@ -40,6 +41,11 @@ class LightgbmRuntime:
         rows = matrix(package.signature)
 
         def run(tensors: Tensors, wanted: Sequence[str]) -> list[Array | None]:
-            return [booster.predict(rows(tensors), num_threads=1)]
+            return [booster.predict(_floats(rows(tensors)), num_threads=1)]
 
         return PlainModel(package.signature, run)
+
+
+def _floats(rows: Array) -> Array:
+    """Whole numbers in double precision, as the trees were grown: the library would make FP32 of them."""
+    return rows if rows.dtype.kind == "f" else rows.astype(np.float64)
