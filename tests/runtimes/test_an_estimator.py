@@ -1,17 +1,28 @@
 """An estimator of scikit-learn ..."""
 
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
+import joblib
+import lightgbm
 import numpy as np
 import pytest
 import skops.io
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+import xgboost
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from modelserve.errors import InvalidInput, ModelFailed
+from modelserve.packages import open_package
+from modelserve.runtimes import runtime_for
+from modelserve.runtimes.base import why_turns
+
+from .written_estimators import Doubling, Overwriting
 
 ROWS = np.random.default_rng(5).normal(size=(200, 3)).astype(np.float32)
 CLASSES = (ROWS[:, 0] > 0).astype(np.int64)
@@ -77,3 +88,90 @@ def test_that_fails_on_numbers_has_failed_itself(opened, tmp_path):
     skops.io.dump(LogisticRegression().fit(ROWS, CLASSES), tmp_path / "model.skops")
     with opened(tmp_path) as loaded, pytest.raises(ModelFailed, match="the model failed"):
         loaded.predict({"input": np.ones((2, 9), np.float32)})
+
+
+# What may run on several threads at once, and what is left alone.
+
+
+@pytest.fixture
+def pickled(tmp_path):
+    """``pickled(estimator)``: the model of its pickle, with one FP64 value for each row."""
+
+    def of(estimator):
+        joblib.dump(estimator, tmp_path / "model.joblib")
+        (tmp_path / "modelserve.yaml").write_text(
+            "signature: {inputs: [{name: x, datatype: FP64, shape: [-1, 3]}],"
+            " outputs: [{name: y, datatype: FP64, shape: [-1]}]}"
+        )
+        package = open_package(tmp_path)
+        return runtime_for(package.runtime).load(package)
+
+    return of
+
+
+def test_that_keeps_something_gives_nobody_the_answer_of_another(pickled):
+    model, start = pickled(Doubling()), threading.Barrier(4)
+
+    def work(value):
+        start.wait()
+        return [float(model.predict({"x": np.full((1, 3), value)})["y"][0]) for _ in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, [1.0, 2.0, 3.0, 4.0])) == [[2.0] * 20, [4.0] * 20, [6.0] * 20, [8.0] * 20]
+    assert "written_estimators.Doubling, which may keep something during a run" in why_turns(model)
+
+
+class Scaler(StandardScaler):
+    """Somebody's own, though it changes nothing."""
+
+
+def own(rows):
+    return rows
+
+
+LINEAR = LinearRegression().fit(ROWS, ROWS[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "turns"),
+    [
+        (LINEAR, False),
+        (make_pipeline(StandardScaler(), RandomForestRegressor(5)).fit(ROWS, ROWS[:, 0]), False),
+        (make_pipeline(FunctionTransformer(np.abs), LINEAR), False),
+        (xgboost.XGBRegressor(n_estimators=2).fit(ROWS, ROWS[:, 0]), False),
+        (lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(ROWS, ROWS[:, 0]), False),
+        (make_pipeline(Scaler(), LINEAR).fit(ROWS, ROWS[:, 0]), True),
+        (make_pipeline(FunctionTransformer(own), LINEAR), True),
+        (xgboost.XGBRegressor(n_estimators=2, booster="gblinear").fit(ROWS, ROWS[:, 0]), True),
+    ],
+    ids=["linear", "forest", "numpy", "xgboost", "lightgbm", "own class", "own function", "gblinear"],
+)
+def test_of_a_pickle_takes_turns_unless_all_parts_are_known(pickled, estimator, turns):
+    assert bool(why_turns(pickled(estimator))) is turns
+
+
+def test_leaves_the_rows_that_it_is_given_alone(opened, tmp_path, pickled):
+    rows = np.ones((2, 3))
+    assert pickled(Overwriting()).predict({"x": rows})["y"].tolist() == [6.0, 6.0]
+    np.testing.assert_array_equal(rows, np.ones((2, 3)))
+    folder = tmp_path / "scaled"
+    folder.mkdir()
+    scaled = make_pipeline(StandardScaler(copy=False), LogisticRegression()).fit(ROWS.copy(), CLASSES)
+    skops.io.dump(scaled, folder / "model.skops")
+    given = ROWS.copy()
+    with opened(folder) as loaded:
+        assert not why_turns(loaded)
+        answer = loaded.predict({"input": given})
+    np.testing.assert_array_equal(given, ROWS)
+    np.testing.assert_array_equal(answer["label"], scaled.predict(ROWS.copy()))
+    np.testing.assert_allclose(answer["probabilities"], scaled.predict_proba(ROWS.copy()), rtol=1e-6)
+
+
+def test_gets_whole_numbers_as_the_library_does(opened, tmp_path):
+    times = 1_700_000_000 + np.arange(200)
+    whole = np.stack([times, times % 7, times % 5], axis=1)
+    model = LinearRegression().fit(whole, times % 100)
+    skops.io.dump(model, tmp_path / "model.skops")
+    (tmp_path / "modelserve.yaml").write_text(DECLARED.replace("FP64", "INT64"))
+    with opened(tmp_path) as loaded:
+        np.testing.assert_array_equal(loaded.predict({"x": whole})["label"], model.predict(whole))

@@ -15,7 +15,8 @@ DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
 class Model(Protocol):
-    """A model in memory. ``predict`` is called from several threads at once and lets go of the GIL."""
+    """A model in memory. ``predict`` is called from several threads at once and lets go of the GIL. Nothing
+    that it is given changes under it."""
 
     signature: Signature
     steady: bool
@@ -54,6 +55,19 @@ class Accelerated(Protocol):
 
 def is_accelerated(model: Model) -> bool:
     return isinstance(model, Accelerated) and model.accelerated
+
+
+@runtime_checkable
+class TakingTurns(Protocol):
+    """A model of which two runs may not overlap; who calls it meanwhile waits."""
+
+    turns: str
+    """Why, for people; empty if this very model's runs may overlap."""
+
+
+def why_turns(model: Model) -> str:
+    """Why the model's runs take turns; empty if they don't. One worker is all that it can use."""
+    return model.turns if isinstance(model, TakingTurns) else ""
 
 
 @dataclass(frozen=True, slots=True)

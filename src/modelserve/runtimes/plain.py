@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -17,7 +18,10 @@ one that is not wanted."""
 
 
 class PlainModel:
-    """A model in memory. Expects tensors that fit the signature; what comes out is held to it."""
+    """A model in memory. Expects tensors that fit the signature; what comes out is held to it.
+
+    ``turns``: why two runs may not overlap; empty if they may.
+    """
 
     def __init__(
         self,
@@ -25,9 +29,10 @@ class PlainModel:
         run: Run,
         said: Callable[[Exception], str] = first_line,
         steady: bool = True,
+        turns: str = "",
     ) -> None:
-        self.signature, self.steady = signature, steady
-        self._run: Run | None = run
+        self.signature, self.steady, self.turns = signature, steady, turns
+        self._run: Run | None = partial(_in_turn, run, threading.Lock()) if turns else run
         self._said = said
 
     def predict(self, tensors: Tensors, outputs: Sequence[str] = ()) -> Tensors:
@@ -52,6 +57,14 @@ class PlainModel:
     def close(self) -> None:
         """Let go of the model once the runs in progress are done; later calls raise ModelFailed."""
         self._run = None
+
+
+def _in_turn(
+    run: Run, turn: threading.Lock, tensors: Tensors, wanted: Sequence[str]
+) -> Sequence[Array | None]:
+    """Answers are copied within the turn: they may lie in what the next run writes to."""
+    with turn:
+        return [None if array is None else array.copy() for array in run(tensors, wanted)]
 
 
 def _check_finite(tensors: Tensors, said: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from modelserve._kit.estimator_parts import overwrites, stranger
 from modelserve._kit.estimators import UnfitEstimator, load_pickle, load_skops
 from modelserve.domain.inference import Array, DataType, Signature, Tensors
 from modelserve.domain.models import ModelPackage
@@ -30,7 +31,15 @@ class SklearnRuntime:
             raise InvalidPackage(f"{file.name}: {error}") from error
         _check_methods(file.name, estimator, signature)
         _one_job_each(estimator)
-        return PlainModel(signature, _run(estimator, signature), steady=not package.pickled)
+        turns = _turns(estimator) if package.pickled else ""  # skops builds nothing but what is known
+        run = _run(estimator, signature, bool(turns) or overwrites(estimator))
+        return PlainModel(signature, run, steady=not package.pickled, turns=turns)
+
+
+def _turns(estimator: Any) -> str:
+    """Why its runs may not overlap: what somebody wrote may keep a thing between two of its own lines."""
+    strange = stranger(estimator)
+    return f"its pickle holds {strange}, which may keep something during a run" if strange else ""
 
 
 def _check_methods(file: str, estimator: Any, signature: Signature) -> None:
@@ -52,7 +61,10 @@ def _one_job_each(estimator: Any) -> None:
         estimator.set_params(**jobs)
 
 
-def _run(estimator: Any, signature: Signature) -> Callable[[Tensors, Sequence[str]], list[Array | None]]:
+def _run(
+    estimator: Any, signature: Signature, overwrites: bool
+) -> Callable[[Tensors, Sequence[str]], list[Array | None]]:
+    """``overwrites``: whether it writes to its rows, so that each method gets rows of its own."""
     given, names = _given(signature), [spec.name for spec in signature.outputs]
     one_thread = OncePerThread(lambda: threadpool_limits(limits=1))
 
@@ -61,7 +73,9 @@ def _run(estimator: Any, signature: Signature) -> Callable[[Tensors, Sequence[st
         rows = given(tensors)
         methods = (estimator.predict, getattr(estimator, "predict_proba", None))
         return [
-            np.asarray(method(rows)) if name in wanted and method is not None else None
+            np.asarray(method(rows.copy() if overwrites else rows))
+            if name in wanted and method is not None
+            else None
             for name, method in zip(names, methods, strict=False)
         ]
 

@@ -18,6 +18,7 @@ from modelserve._kit.caches import caches_in
 from modelserve._kit.onnx_errors import first_line
 from modelserve._kit.torch_archives import Kind, clean_copy, kind_of
 from modelserve._kit.torch_programs import UnfitArchive
+from modelserve._kit.torch_writes import Writes, writes_of_program, writes_of_script
 from modelserve.domain.inference import Array, Signature, Tensors
 from modelserve.domain.models import ModelPackage
 from modelserve.errors import InvalidPackage, ModelFailed
@@ -25,6 +26,7 @@ from modelserve.runtimes.plain import OncePerThread, PlainModel
 
 Call = Callable[[Mapping[str, Any]], Any]
 """From the inputs by name, on the device, to whatever the program returns."""
+TURNS = "its program writes to attributes or buffers that outlast a run"
 
 
 class TorchRuntime:
@@ -39,7 +41,7 @@ class TorchRuntime:
         torch.set_num_threads(1)
         try:
             script = kind_of(file) is Kind.TORCHSCRIPT
-            call = (_script if script else _program)(package, self._device)
+            call, writes = (_script if script else _program)(package, self._device)
         except UnfitArchive as error:
             raise InvalidPackage(f"{file.name}: {error}") from error
         except InvalidPackage:
@@ -47,23 +49,25 @@ class TorchRuntime:
         except Exception as error:  # what the file holds decides what fails
             said = first_line(error, file.parent)
             raise InvalidPackage(f"{file.name}: PyTorch {torch.__version__} refuses it: {said}") from error
-        run = _run(call, package.signature, self._device)
-        return PlainModel(package.signature, run, steady=False)  # new shapes may be compiled in between
+        run = _run(call, package.signature, self._device, writes.inputs)
+        turns = TURNS if writes.kept else ""
+        return PlainModel(package.signature, run, steady=False, turns=turns)  # new shapes may be compiled
 
 
-def _script(package: ModelPackage, device: str) -> Call:
+def _script(package: ModelPackage, device: str) -> tuple[Call, Writes]:
     """TorchScript: inputs go by name where the names are those of ``forward``, else by order."""
     module = torch.jit.load(package.model_file, map_location=device).eval()
     names = [spec.name for spec in package.signature.inputs]
     known = [argument.name for argument in module.forward.schema.arguments[1:]]
+    writes = writes_of_script(module)
     if set(names) <= set(known):
-        return lambda inputs: module(**inputs)
+        return lambda inputs: module(**inputs), writes
     if set(names) & set(known):
         raise InvalidPackage(
             f"modelserve.yaml: signature.inputs: declares {', '.join(map(repr, names))}, but forward() takes "
             f"{', '.join(map(repr, known))}; use these names for all inputs, or other names in this order"
         )
-    return lambda inputs: module(*inputs.values())
+    return lambda inputs: module(*inputs.values()), writes
 
 
 def _loaded(copy: IO[bytes]) -> Any:
@@ -72,7 +76,7 @@ def _loaded(copy: IO[bytes]) -> Any:
         return torch.export.load(copy)
 
 
-def _program(package: ModelPackage, device: str) -> Call:
+def _program(package: ModelPackage, device: str) -> tuple[Call, Writes]:
     """An exported program, from its clean copy: inputs go by order into the places of the export."""
     with tempfile.TemporaryFile(prefix="modelserve-") as copy, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -89,11 +93,11 @@ def _program(package: ModelPackage, device: str) -> Call:
         args, kwargs = pytree.tree_unflatten(list(inputs.values()), places)
         return module(*args, **kwargs)
 
-    return call
+    return call, writes_of_program(program)
 
 
 def _run(
-    call: Call, signature: Signature, device: str
+    call: Call, signature: Signature, device: str, writes_to_inputs: bool
 ) -> Callable[[Tensors, Sequence[str]], list[Array | None]]:
     inputs = [spec.name for spec in signature.inputs]
     outputs = [spec.name for spec in signature.outputs]
@@ -102,14 +106,15 @@ def _run(
     def run(tensors: Tensors, wanted: Sequence[str]) -> list[Array | None]:
         one_thread()
         with torch.inference_mode():
-            answer = call({name: _tensor(tensors[name], device) for name in inputs})
+            answer = call({name: _tensor(tensors[name], device, writes_to_inputs) for name in inputs})
             return [_array(each) for each in _in_order(answer, outputs)]
 
     return run
 
 
-def _tensor(array: Array, device: str) -> Any:
-    return torch.from_numpy(array if array.flags.writeable else array.copy()).to(device)
+def _tensor(array: Array, device: str, own: bool) -> Any:
+    """``own``: in memory of its own, since the program writes to it."""
+    return torch.from_numpy(array.copy() if own or not array.flags.writeable else array).to(device)
 
 
 def _in_order(answer: Any, names: Sequence[str]) -> list[Any]:

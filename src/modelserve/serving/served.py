@@ -15,7 +15,7 @@ from modelserve.domain.inference import InferenceRequest, InferenceResponse, Sig
 from modelserve.domain.models import ModelPackage
 from modelserve.domain.models import Task as TaskName
 from modelserve.errors import InvalidInput, PayloadTooLarge
-from modelserve.runtimes.base import Model, Outside, Streaming
+from modelserve.runtimes.base import Model, Outside, Streaming, why_turns
 from modelserve.serving.calibrations import Circumstances
 from modelserve.serving.contracts import Codec
 from modelserve.serving.engine import Engine
@@ -61,8 +61,13 @@ class Loaded:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What its owner should know of how it is served."""
+        turns = why_turns(self.model)
         alone = "every request runs alone and whole: " if not self.sharing.rows else ""
-        return (*self.doubts, *([alone + self.sharing.why] if self.sharing.why else []))
+        return (
+            *self.doubts,
+            *([alone + self.sharing.why] if self.sharing.why else []),
+            *([f"its runs take turns: {turns}"] if turns else []),
+        )
 
     @property
     def joiner(self) -> Joiner:
@@ -98,11 +103,13 @@ class Served:
 
     @property
     def parameters(self) -> dict[str, int | str]:
-        """How it is run, for its metadata: the plan, and why requests do not share a run where they don't."""
-        sharing = self.loaded.sharing
+        """How it is run, for its metadata: the plan, why runs take turns where they do, and why requests do
+        not share a run where they don't."""
+        sharing, turns = self.loaded.sharing, why_turns(self.loaded.model)
         batching = "rows" if sharing.rows else "none"
         return {
             **told(self.plan),
+            **({"workers_why": turns} if turns else {}),
             "batching": batching,
             **({"batching_why": sharing.why} if sharing.why else {}),
         }

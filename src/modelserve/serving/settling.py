@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelserve.batching.plans import Crew, Plan
-from modelserve.runtimes.base import Model, is_accelerated
+from modelserve.runtimes.base import Model, Outside, is_accelerated, why_turns
 from modelserve.settings import ServerSettings
 
 ACCELERATOR_WORKERS, ACCELERATOR_BATCH = 2, 32
@@ -11,8 +11,15 @@ ACCELERATOR_WORKERS, ACCELERATOR_BATCH = 2, 32
 
 
 def usual(settings: ServerSettings, model: Model | None = None) -> Plan:
-    """As told; where nothing is told a worker for each core, one core a run, and a moderate batch."""
+    """As told; where nothing is told a worker for each core, one core a run, and a moderate batch.
+
+    A model that takes no more batches at the same time than some number gets no more workers.
+    """
     cores = settings.cores_per_run or 1
+    if isinstance(model, Outside):
+        return Plan(Crew(model.lanes, cores), settings.batch_size)
+    if model is not None and why_turns(model):
+        return Plan(Crew(1, cores), settings.batch_size)
     if model is not None and is_accelerated(model):
         workers = settings.threads or ACCELERATOR_WORKERS
         return Plan(Crew(workers, cores), settings.max_batch or ACCELERATOR_BATCH)

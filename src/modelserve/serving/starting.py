@@ -9,7 +9,7 @@ from modelserve._kit.threads import on_daemon_thread
 from modelserve.batching.cost import CostModel
 from modelserve.batching.plans import Plan
 from modelserve.batching.queue import BatchQueue
-from modelserve.runtimes.base import Outside
+from modelserve.runtimes.base import Outside, why_turns
 from modelserve.serving.caching import CachedServed, is_cacheable
 from modelserve.serving.calibrating import calibrate, needs_calibration
 from modelserve.serving.calibrations import Calibrations
@@ -75,6 +75,8 @@ class Starter:
     def serve(self, settings: ServerSettings, loaded: Loaded, cost: CostModel) -> Served:
         """Start the workers of a loaded model."""
         settings = settled(settings, _plan(settings, loaded))
+        if turns := why_turns(loaded.model):
+            self._about(settings).info("runs_take_turns", reason=turns)
         figures = self._telemetry.of(settings.service, settings.revision)
         loaded = remembering(loaded, settings, figures)
         model = loaded.model

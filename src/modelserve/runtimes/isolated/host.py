@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from modelserve._kit.processes import end_with
 from modelserve._kit.quiet import silence
-from modelserve.runtimes.base import Model
+from modelserve.runtimes.base import Model, why_turns
 from modelserve.runtimes.choosing import runtime_for
 from modelserve.runtimes.isolated.channel import Channel
 from modelserve.runtimes.isolated.desk import Desk
@@ -60,7 +60,7 @@ def _load(channel: Channel) -> Model | None:
         channel.send({"fault": describe_fault(error)})
         return None
     streams, whole = getattr(model, "streams", False), getattr(model, "whole", True)
-    channel.send({"streams": streams, "whole": whole})
+    channel.send({"streams": streams, "whole": whole, "turns": why_turns(model)})
     return model
 
 

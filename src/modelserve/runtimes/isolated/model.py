@@ -21,11 +21,13 @@ class IsolatedModel:
     def __init__(self, hosting: Hosting) -> None:
         """Start the processes and wait until they have loaded the model. Raises InvalidPackage."""
         self.signature = hosting.package.signature
-        self.lanes = hosting.processes * hosting.lanes
         self._limit = hosting.limit
         self._supervisor = Supervisor(hosting)
         self._supervisor.start()
         self.streams, self.whole = self._supervisor.streams, self._supervisor.whole
+        self.lanes = hosting.processes * (1 if self._supervisor.turns else hosting.lanes)
+        self.turns = self._supervisor.turns
+        """Why each of its processes takes one batch at a time; a second process is no hindrance."""
 
     def predict(self, tensors: Tensors, outputs: Sequence[str] = ()) -> Tensors:
         """Run one batch. Raises what the model raises, EngineDied if its process ends or hangs over it, and

@@ -31,7 +31,7 @@ class Pool:
     def add(self, process: EngineProcess) -> None:
         with self._changed:
             self._members.add(process)
-            self._free.extend((process, lane) for lane in process.lanes)
+            self._free.extend((process, lane) for lane in process.open_lanes)
             self._changed.notify_all()
 
     def remove(self, process: EngineProcess, reason: str) -> None:

@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import psutil
@@ -55,6 +55,8 @@ class EngineProcess:
         self.control = pairs[0][0]
         """Readable once it has loaded the model, or failed to."""
         self.lanes = [Lane(Channel(ours)) for ours, _ in pairs]
+        self.turns = ""
+        """Why the model that it has loaded takes one batch at a time; empty if it takes several."""
         self.busy = 0
         """Lanes that somebody uses now; kept by the pool."""
         for ours, other in pairs:
@@ -81,7 +83,13 @@ class EngineProcess:
         if "fault" in told:
             self.end()
             raise restore_fault(told["fault"])
+        self.turns = told["turns"]
         return bool(told["streams"]), bool(told["whole"])
+
+    @property
+    def open_lanes(self) -> Sequence[Lane]:
+        """Those that batches may take."""
+        return self.lanes[:1] if self.turns else self.lanes
 
     def has_ended(self) -> bool:
         return self._popen.poll() is not None

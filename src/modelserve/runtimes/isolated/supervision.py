@@ -45,7 +45,7 @@ class Supervisor:
 
     def __init__(self, hosting: Hosting) -> None:
         self.pool = Pool()
-        self.streams, self.whole = False, True
+        self.streams, self.whole, self.turns = False, True, ""
         self.replaced: Counter[str] = Counter()
         self.memory: dict[int, int] = {}
         self._hosting = hosting
@@ -138,6 +138,7 @@ class Supervisor:
         seat.coming = None
         try:
             self.streams, self.whole = process.loaded()
+            self.turns = process.turns
         except ModelServeError as error:
             self._leaving.add(process)
             self._fail(seat, now)

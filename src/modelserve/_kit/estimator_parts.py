@@ -1,0 +1,67 @@
+"""What an estimator is made of: the parts of libraries whose predictions keep nothing between two lines of
+code, and others, of which nothing is known.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+_LIBRARIES = frozenset(
+    {"sklearn", "xgboost", "lightgbm", "numpy", "scipy", "builtins", "collections", "ctypes"}
+)
+_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, type)
+_MOST = 1_000_000
+"""Parts that are looked at; what holds more is not known."""
+
+
+def stranger(estimator: Any) -> str:
+    """The first part of which it is not known that threads may share it; empty if there is none."""
+    seen: dict[int, Any] = {}
+    left = [estimator]
+    while left:
+        part = left.pop()
+        if id(part) in seen or isinstance(part, str | bytes | int | float | None):
+            continue
+        if not _is_known(part):
+            return _name(part)
+        if len(seen) >= _MOST:
+            return f"more than {_MOST} parts"
+        seen[id(part)] = part  # held, so that no other gets its id
+        left += _inside(part)
+    return ""
+
+
+def overwrites(estimator: Any) -> bool:
+    """Whether a part was told to write to the rows that it is given (``copy=False``)."""
+    parameters = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    return any(name.rpartition("__")[2] == "copy" and not value for name, value in parameters.items())
+
+
+def _is_known(part: Any) -> bool:
+    """A linear booster of XGBoost has no promise for several threads."""
+    if isinstance(part, types.MethodType | types.ModuleType):
+        return False
+    if _name(part).partition(".")[0] not in _LIBRARIES:
+        return False
+    return getattr(part, "booster", None) != "gblinear"
+
+
+def _name(part: Any) -> str:
+    kind = part if isinstance(part, _FUNCTIONS) else type(part)
+    return f"{kind.__module__ or 'builtins'}.{kind.__qualname__}"
+
+
+def _inside(part: Any) -> Iterator[Any]:
+    if isinstance(part, dict):
+        yield from part.keys()
+        yield from part.values()
+    elif isinstance(part, list | tuple | set | frozenset):
+        yield from part
+    elif isinstance(part, np.ndarray):
+        yield from part.ravel() if part.dtype == object else ()
+    if not isinstance(part, _FUNCTIONS):
+        yield from getattr(part, "__dict__", {}).values()
