@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelserve.batching.joining import Joiner, merge
-from modelserve.batching.sharing import TOGETHER
+from modelserve.batching.sharing import TOGETHER, UNTRIED
 from modelserve.domain.inference import Array, DataType, Signature, Tensors, TensorSpec
 from modelserve.errors import InvalidInput, ModelFailed
 
@@ -103,7 +103,16 @@ def test_outputs_without_a_row_for_each_row_cannot_be_split() -> None:
     fits = [joiner.fit(part) for part in parts]
     with pytest.raises(ModelFailed, match=r'"pooled": shape \[1, 2\] for a batch of 2 rows'):
         joiner.split({"pooled": np.zeros((1, 2))}, fits)
-    assert joiner.split({"pooled": np.zeros(())}, fits[:1])[0]["pooled"].shape == ()
+
+
+@pytest.mark.parametrize("shape", [(), (2, 2), (0, 2)])
+def test_an_item_by_itself_gets_as_many_rows_as_it_has_where_rows_are_independent(
+    shape: tuple[int, ...],
+) -> None:
+    outputs, together, alone = {"pooled": np.zeros(shape)}, Joiner(TOKENS, TOGETHER), Joiner(TOKENS, UNTRIED)
+    with pytest.raises(ModelFailed, match=r'"pooled": shape .* for a batch of 1 rows'):
+        together.split(outputs, [together.fit(tokens(1, 3))])
+    assert alone.split(outputs, [alone.fit(tokens(1, 3))]) == [outputs]
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (), (4,)])

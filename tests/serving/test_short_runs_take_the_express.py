@@ -44,7 +44,8 @@ def job(*rows: float) -> TensorJob:
 
 def express(model: Model, seconds: float, runs: list[int] | None = None) -> Express:
     seen = [] if runs is None else runs
-    return Express(model, CostModel(per_cost=seconds), lambda rows, _: seen.append(rows))
+    joiner = Joiner(SIGNATURE, TOGETHER)
+    return Express(model, joiner, CostModel(per_cost=seconds), lambda rows, _: seen.append(rows))
 
 
 def test_a_run_is_taken_if_the_warm_up_found_it_short_enough_for_its_size() -> None:
@@ -64,6 +65,13 @@ def test_its_result_is_the_models_and_it_is_counted() -> None:
 def test_a_failure_tells_nothing_of_its_inside() -> None:
     with pytest.raises(ModelFailed, match="the model failed on this input"):
         express(Model(), 1e-6).run(job(-1), time.monotonic(), None)
+
+
+def test_an_answer_with_other_rows_than_the_question_is_the_models_failure() -> None:
+    model = Model()
+    model.predict = lambda tensors, outputs=(): {"y": np.zeros((3, 2))}  # type: ignore[method-assign]
+    with pytest.raises(ModelFailed, match=r'output "y": shape \[3, 2\] for a batch of 2 rows'):
+        express(model, 1e-6).run(job(1, 2), time.monotonic(), None)
 
 
 def test_what_is_too_late_does_not_run() -> None:

@@ -105,12 +105,20 @@ class Joiner:
         Raises ModelFailed for outputs that do not have one row for each row of the batch.
         """
         if len(fits) == 1:
+            self.check(outputs, fits[0].rows)
             return [outputs]
-        rows = sum(fit.rows for fit in fits)
-        for name, data in outputs.items():
-            if data.shape[:1] != (rows,):
-                raise ModelFailed(f'output "{name}": shape {list(data.shape)} for a batch of {rows} rows')
+        self.check(outputs, sum(fit.rows for fit in fits))
         return self._pieces(outputs, fits)
+
+    def check(self, outputs: Tensors, rows: int) -> None:
+        """Raise ModelFailed for outputs of a run that do not have its number of rows, where rows are
+        independent."""
+        if not self.joinable:
+            return
+        for name, data in outputs.items():
+            shape = data.shape
+            if not shape or shape[0] != rows:
+                raise ModelFailed(f'output "{name}": shape {list(shape)} for a batch of {rows} rows')
 
     def _pieces(self, outputs: Tensors, fits: Sequence[Fit]) -> list[Tensors]:
         longest = max(fit.length for fit in fits)

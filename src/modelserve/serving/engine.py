@@ -77,7 +77,7 @@ class Engine:
         self.joiner = joiner
         self._model, self._queue, self._cost = model, queue, queue.cost
         self._ran, self._waited = ran, waited
-        self._express = Express(model, queue.cost, ran) if at_once else None
+        self._express = Express(model, joiner, queue.cost, ran) if at_once else None
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition(threading.Lock())
         self._idle = threads

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from modelserve.batching.cost import CostModel
+from modelserve.batching.joining import Joiner
 from modelserve.errors import DeadlineExceeded, ModelFailed, ModelServeError
 from modelserve.runtimes.base import Model
 from modelserve.serving.jobs import Job
@@ -30,8 +31,8 @@ Ran = Callable[[int, float], None]
 class Express:
     """Lives on the event loop's thread; ``cost`` is what the warm-up has found."""
 
-    def __init__(self, model: Model, cost: CostModel, ran: Ran) -> None:
-        self._model, self._ran = model, ran
+    def __init__(self, model: Model, joiner: Joiner, cost: CostModel, ran: Ran) -> None:
+        self._model, self._joiner, self._ran = model, joiner, ran
         self._alone = CostModel(cost.fixed, cost.per_cost)
         self._not_before = 0.0
         self._runs, self._judged = 0, (0, time.thread_time())
@@ -54,6 +55,7 @@ class Express:
         self._ran(job.rows, seconds)
         if seconds > SURPRISING:
             self._surprised(now)
+        self._joiner.check(outputs, job.rows)
         job.finish(outputs)
         return job.result
 
