@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import skops.io
 import xgboost
+from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.impute import SimpleImputer
@@ -17,7 +18,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from modelserve.errors import InvalidInput, ModelFailed
+from modelserve.errors import InvalidInput, InvalidPackage, ModelFailed
 from modelserve.packages import open_package
 from modelserve.runtimes import runtime_for
 from modelserve.runtimes.base import why_turns
@@ -175,3 +176,24 @@ def test_gets_whole_numbers_as_the_library_does(opened, tmp_path):
     (tmp_path / "modelserve.yaml").write_text(DECLARED.replace("FP64", "INT64"))
     with opened(tmp_path) as loaded:
         np.testing.assert_array_equal(loaded.predict({"x": whole})["label"], model.predict(whole))
+
+
+@pytest.mark.parametrize("fitted", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [KMeans, MiniBatchKMeans])
+def test_that_takes_only_what_it_was_fitted_on_gets_that(opened, tmp_path, kind, fitted):
+    model = make_pipeline(StandardScaler(), kind(3, n_init=1, random_state=0)).fit(ROWS.astype(fitted))
+    skops.io.dump(model, tmp_path / "model.skops")
+    with opened(tmp_path) as loaded:
+        (spec,) = loaded.signature.inputs
+        assert spec.datatype.numpy == fitted
+        answer = loaded.predict({"input": ROWS.astype(fitted)})
+    np.testing.assert_array_equal(answer["label"], model.predict(ROWS.astype(fitted)))
+
+
+def test_that_takes_only_float64_says_so_where_another_datatype_is_declared(tmp_path):
+    skops.io.dump(KMeans(3, n_init=1).fit(ROWS.astype(np.float64)), tmp_path / "model.skops")
+    (tmp_path / "modelserve.yaml").write_text(DECLARED.replace("FP64", "FP32"))
+    with pytest.raises(
+        InvalidPackage, match="one that was fitted on float64 may take `datatype: FP64` alone"
+    ):
+        open_package(tmp_path)

@@ -19,14 +19,15 @@ def matrix_signature(
     outputs: Sequence[TensorSpec],
     declaration: Declaration,
     names: Sequence[str] = (),
+    datatype: DataType = DataType.FP32,
 ) -> Signature:
-    """One FP32 matrix ``[-1, features]`` called ``input``, unless the declaration says otherwise.
+    """One matrix ``[-1, features]`` of ``datatype`` called ``input``, unless the declaration says otherwise.
 
     It may give another name and datatype, or split the matrix into columns: several inputs of shape ``[-1]``
     or ``[-1, n]``, side by side in their order. Columns that are called as the file calls its features
     (``names``) are put in the file's order. Raises InvalidPackage where their widths do not add up.
     """
-    inputs: tuple[TensorSpec, ...] = (TensorSpec(INPUT, DataType.FP32, (-1, features)),)
+    inputs: tuple[TensorSpec, ...] = (TensorSpec(INPUT, datatype, (-1, features)),)
     if declaration.signature.inputs:
         _check_widths(file, features, declaration.signature)
         inputs = _in_order(specs(declaration.signature, "inputs"), names)

@@ -6,6 +6,7 @@ A pickle is never opened here, so its signature must be declared.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def read_signature(path: Path, declaration: Declaration, alone: bool = False) ->
     estimator = _load(path)
     tensors = declaration.signature.inputs
     if [tensor.datatype for tensor in tensors] == [DataType.BYTES]:
-        outputs = _outputs(path.name, estimator, ["text"], declaration)
+        outputs, _ = _outputs(path.name, estimator, [["text"]], declaration)
         sides = narrowed(path.name, Signature((), outputs), without_inputs(declaration))
         return replace(sides, inputs=specs(declaration.signature, "inputs"))
     features = getattr(estimator, "n_features_in_", None)
@@ -51,10 +52,11 @@ def read_signature(path: Path, declaration: Declaration, alone: bool = False) ->
             f"{path.name}: does not say how many features it takes (n_features_in_); for a model of texts "
             f"declare `signature: {{inputs: [{{name: text, datatype: BYTES, shape: [-1]}}]}}` in {FILE_NAME}"
         )
-    datatype = np.result_type(*(tensor.datatype.numpy for tensor in tensors), np.float32)
-    outputs = _outputs(path.name, estimator, np.zeros((1, features), datatype), declaration)
+    single = np.result_type(*(tensor.datatype.numpy for tensor in tensors), np.float32)
+    rows = [np.zeros((1, features), datatype) for datatype in (single, np.float64)]
+    outputs, row = _outputs(path.name, estimator, rows[:1] if tensors else rows, declaration)
     names = list(map(str, getattr(estimator, "feature_names_in_", ())))
-    return matrix_signature(path.name, features, outputs, declaration, names)
+    return matrix_signature(path.name, features, outputs, declaration, names, DataType.of(row.dtype))
 
 
 SKLEARN = SingleFile(Runtime.SKLEARN, (SKOPS, *PICKLES), read_signature, pickles=PICKLES)
@@ -84,21 +86,32 @@ def _load(path: Path) -> Any:
     return estimator
 
 
-def _outputs(file: str, estimator: Any, row: Any, declaration: Declaration) -> tuple[TensorSpec, ...]:
-    """What it answers to one made-up row: the surest way to learn datatypes and shapes."""
-    try:
-        found = [_spec(LABEL, estimator.predict(row))]
-        if hasattr(estimator, "predict_proba"):
-            probabilities = estimator.predict_proba(row)
-            if isinstance(probabilities, np.ndarray):
-                found.append(_spec(PROBABILITIES, probabilities))
-    except Exception as error:  # an estimator may raise anything
-        if declaration.signature.outputs:
-            return declared_signature(file, declaration).outputs
-        said = (str(error).splitlines() or [type(error).__name__])[0][:300]
-        raise InvalidPackage(
-            f"{file}: does not answer to a made-up row ({said}); declare its signature in {FILE_NAME}"
-        ) from error
+def _outputs(
+    file: str, estimator: Any, rows: Sequence[Any], declaration: Declaration
+) -> tuple[tuple[TensorSpec, ...], Any]:
+    """What it answers to the first of these made-up rows that it takes, and that row: the surest way to learn
+    datatypes and shapes. Some take only what they were fitted on, single or double precision."""
+    refusals = []
+    for row in rows:
+        try:
+            return _answered(estimator, row), row
+        except Exception as error:  # an estimator may raise anything
+            refusals.append(error)
+    if declaration.signature.outputs:
+        return declared_signature(file, declaration).outputs, rows[0]
+    said = (str(refusals[0]).splitlines() or [type(refusals[0]).__name__])[0][:300]
+    raise InvalidPackage(
+        f"{file}: does not answer to a made-up row ({said}); declare its signature in {FILE_NAME}"
+        + ("; one that was fitted on float64 may take `datatype: FP64` alone" if "double" in said else "")
+    ) from refusals[0]
+
+
+def _answered(estimator: Any, row: Any) -> tuple[TensorSpec, ...]:
+    found = [_spec(LABEL, estimator.predict(row))]
+    if hasattr(estimator, "predict_proba"):
+        probabilities = estimator.predict_proba(row)
+        if isinstance(probabilities, np.ndarray):
+            found.append(_spec(PROBABILITIES, probabilities))
     return tuple(found)
 
 
