@@ -92,3 +92,20 @@ def test_of_a_torchscript_as_a_trial_shows(tmp_path, sharing, module, rows):
         f"signature: {{inputs: [{{name: x, {tensor}}}], outputs: [{{name: y, {tensor}}}]}}"
     )
     assert sharing(folder).rows is rows
+
+
+class InPlace(torch.nn.Module):
+    def forward(self, x):
+        return x.mul_(2)
+
+
+def test_of_one_that_changes_its_input_which_it_has_to_itself(save_export, sharing, tmp_path):
+    assert sharing(save_export(InPlace(), EXAMPLE)) == TOGETHER
+    folder = tmp_path / "package"
+    folder.mkdir()
+    torch.jit.script(InPlace()).save(folder / "model.ts")
+    tensor = "datatype: FP32, shape: [-1, 3]"
+    (folder / "modelserve.yaml").write_text(
+        f"signature: {{inputs: [{{name: x, {tensor}}}], outputs: [{{name: y, {tensor}}}]}}"
+    )
+    assert sharing(folder) == TOGETHER
