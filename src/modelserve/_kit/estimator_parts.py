@@ -5,6 +5,7 @@ code, and others, of which nothing is known.
 from __future__ import annotations
 
 import types
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,14 +53,14 @@ def _is_known(part: Any) -> bool:
 
 def _name(part: Any) -> str:
     kind = part if isinstance(part, _FUNCTIONS) else type(part)
-    return f"{kind.__module__ or 'builtins'}.{kind.__qualname__}"
+    return f"{kind.__module__}.{kind.__qualname__}"  # a function made by exec() has no module, and is unknown
 
 
 def _inside(part: Any) -> Iterator[Any]:
     if isinstance(part, dict):
         yield from part.keys()
         yield from part.values()
-    elif isinstance(part, list | tuple | set | frozenset):
+    elif isinstance(part, list | tuple | set | frozenset | deque):
         yield from part
     elif isinstance(part, np.ndarray):
         yield from part.ravel() if part.dtype == object else ()
