@@ -42,7 +42,6 @@ def test_of_the_libraries_are_known(part):
         [{"a": (Own(),)}], {Own(): 1}, deque([Own()]), np.array([Own()], object),
         FunctionTransformer(Own().method), np.vectorize(lambda row: row),
     ],
-    ids=str,
 )  # fmt: skip
 def test_of_anybody_else_are_not(part):
     assert stranger(holding(part))
