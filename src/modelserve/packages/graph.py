@@ -66,11 +66,9 @@ def read_signature(model_file: Path, declared: Declaration, alone: bool = False)
         raise InvalidPackage(_misnamed("inputs", wanted.inputs, inputs))
     names = {axis for each in inputs for axis in each.axes}
     unmatched = {each.name: each.unmatched(names) for each in outputs}
-    merged = _merge("outputs", wanted.outputs, outputs)
-    return Signature(
-        _merge("inputs", wanted.inputs, inputs),
-        tuple(replace(spec, unmatched_axis=unmatched[spec.name]) for spec in merged),
-    )
+    takes = _merge("inputs", wanted.inputs, inputs)
+    gives = _merge("outputs", wanted.outputs, outputs)
+    return Signature(takes, tuple(replace(spec, unmatched_axis=unmatched[spec.name]) for spec in gives))
 
 
 class _Found:
