@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from onnx import TensorProto, helper
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from modelserve.batching.sharing import Sharing
+from modelserve.domain.inference import Tensors
+from modelserve.runtimes.onnx import OnnxModel
 
 from .conftest import Warm
 from .drawing import graph, node
@@ -112,32 +115,57 @@ def test_and_an_answer_keeps_its_width_where_that_is_not_the_length_of_the_text(
         np.testing.assert_allclose(piece["y"], loaded.model.predict(row)["y"], rtol=1e-4)
 
 
-def test_of_texts_not_by_lengths_although_the_first_is_a_single_word(warm: Warm, tmp_path: Path) -> None:
-    """The mean over all tokens; the reference rows are of one token and of five."""
+def tagger(folder: Path, nodes: list[Any], *texts: str) -> Path:
+    """A model for tokens of four words, with reference rows."""
     tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "Ada": 1, "met": 2, "Bob": 3}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     ins = [(name, TensorProto.INT64, ["batch", "tokens"]) for name in ("input_ids", "attention_mask")]
+    outs = [("logits", TensorProto.FLOAT, ["batch", "tokens", 3])]
+    weights = {"table": np.arange(12, dtype=np.float32).reshape(4, 3), "two": [2], "nothing": np.float32(0)}
+    graph(folder / "model.onnx", ins, outs, nodes, weights)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {"architectures": ["BertForTokenClassification"], "id2label": {"0": "O", "1": "B-A", "2": "I-A"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "modelserve.yaml").write_text("reference: rows.jsonl")
+    (folder / "rows.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    return folder
+
+
+SEEN = [
+    node("Cast", "attention_mask", "seen", to=1),
+    node("Unsqueeze", "seen two", "seen3"),
+    node("Mul", "seen3 nothing", "zero"),
+]
+
+
+def test_of_texts_not_by_lengths_although_the_first_is_a_single_word(warm: Warm, tmp_path: Path) -> None:
+    """The mean over all tokens; the reference rows are of one token and of five."""
     nodes = [
+        *SEEN,
         node("Gather", "table input_ids", "found"),
         node("ReduceMean", "found", "mean", axes=[1], keepdims=1),
-        node("Cast", "attention_mask", "seen", to=1),
-        node("Unsqueeze", "seen two", "seen3"),
-        node("Mul", "seen3 nothing", "zero"),
         node("Add", "zero mean", "spread"),
         node("Add", "spread found", "logits"),
     ]
-    weights = {"table": np.arange(12, dtype=np.float32).reshape(4, 3), "two": [2], "nothing": np.float32(0)}
-    graph(
-        tmp_path / "m" / "model.onnx",
-        ins,
-        [("logits", TensorProto.FLOAT, ["batch", "tokens", 3])],
-        nodes,
-        weights,
-    )
-    tokenizer.save(str(tmp_path / "m" / "tokenizer.json"))
-    config = {"architectures": ["BertForTokenClassification"], "id2label": {"0": "O", "1": "B-A", "2": "I-A"}}
-    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
-    (tmp_path / "m" / "modelserve.yaml").write_text("reference: rows.jsonl")
-    (tmp_path / "m" / "rows.jsonl").write_text('{"text": "Ada"}\n{"text": "Ada met Bob met Ada"}\n')
-    sharing = warm(tmp_path / "m").sharing
+    sharing = warm(tagger(tmp_path / "m", nodes, "Ada", "Ada met Bob met Ada")).sharing
     assert (sharing.rows, sharing.lengths) == (True, False)
+
+
+def test_and_long_texts_are_tried_with_few_of_their_tokens(
+    warm: Warm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a trial costs beside the runs of whole rows that the warm-up takes anyway."""
+    shapes: list[tuple[int, ...]] = []
+    predict = OnnxModel.predict
+
+    def spy(model: OnnxModel, inputs: Tensors) -> Tensors:
+        shapes.append(inputs["input_ids"].shape)
+        return predict(model, inputs)
+
+    monkeypatch.setattr(OnnxModel, "predict", spy)
+    nodes = [*SEEN, node("Gather", "table input_ids", "found"), node("Add", "zero found", "logits")]
+    sharing = warm(tagger(tmp_path / "m", nodes, "Ada met Bob " * 60), max_batch=8).sharing
+    assert (sharing.rows, sharing.lengths) == (True, True)
+    tried = [rows * length for rows, length in shapes if length < 180]
+    assert 5 <= len(tried) <= 12
+    assert sum(tried) <= 200, "about one long row"

@@ -20,7 +20,10 @@ from modelserve.serving.served import Loaded
 
 LENGTH, SIDE = 16, 224
 """What an axis of any length gets: a few tokens, or the side of an image."""
-TEXT = "Ada Lovelace met Charles Babbage in London in 1833, and wrote to him for years."
+FEW = 12
+"""Tokens of a row that is cut for a trial: what company does shows with a few of them, too."""
+TEXT = "Ada Lovelace met Charles Babbage in London."
+"""No longer than ``LENGTH`` for most tokenizers, so that one trial's rows are the warm-up's as well."""
 QUIET, LOUD, LARGE = 0.02, 30.0, 1000.0
 """Sizes of other rows' numbers: what is computed over a whole batch shows where they differ."""
 BYTE = 256

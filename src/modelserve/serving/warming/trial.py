@@ -22,7 +22,7 @@ from modelserve.errors import (
     Overloaded,
     Unavailable,
 )
-from modelserve.runtimes.base import Model, is_accelerated
+from modelserve.runtimes.base import Model
 from modelserve.serving.warming.samples import begun_late, cut, masked, others, with_gaps
 
 MOST = 3
@@ -34,18 +34,16 @@ Run = Callable[[Tensors], Tensors]
 
 
 class Trial:
-    """Of one model, which was asked ``first``, a row, twice: ``answers``.
+    """Of one model, which answered ``answer`` to ``first``, a row.
 
     ``coarse``: it may round as accelerators do; ``fills``: it may put something in the place of what is not a
     number. Everything here raises what is :data:`AWAY`.
     """
 
-    def __init__(
-        self, model: Model, first: Tensors, answers: tuple[Tensors, Tensors], *, coarse: bool, fills: bool
-    ) -> None:
-        self._model, self._coarse = model, coarse or is_accelerated(model)
+    def __init__(self, model: Model, first: Tensors, answer: Tensors, *, coarse: bool, fills: bool) -> None:
+        self._model, self._coarse = model, coarse
         self._joiner = Joiner(model.signature, TOGETHER)
-        self._first, self._answers, self._fills = first, answers, fills
+        self._first, self._answer, self._fills = first, answer, fills
         self._rows: list[Tensors] = []
         self._alone: list[Tensors] = []
 
@@ -54,13 +52,9 @@ class Trial:
         """Different rows that are compared."""
         return len(self._rows)
 
-    def fickle(self) -> str:
-        """How answers to equal inputs differ; empty if they don't."""
-        return departure(*self._answers, self._coarse, "from one call to the next")
-
     def hindrance(self, most: int = MOST) -> str:
         """Run up to ``most`` other rows by themselves. Why a trial can't show anything; empty if it can."""
-        self._keep(self._first, self._answers[1])
+        self._keep(self._first, self._answer)
         try:
             self._try(others(self._first, self._model.signature), most)
             if self._fills and most == MOST:
@@ -97,9 +91,9 @@ class Trial:
             return TOGETHER
         if length < 2:
             return one_length("no input of more than one token is known")
-        rows = [cut(self._first, self._model.signature, most) for most in (length, length // 2)]
+        rows = [self._first, cut(self._first, self._model.signature, length // 2)]
         try:
-            alone = [self._model.predict(row) for row in rows]
+            alone = [self._answer, self._model.predict(rows[1])]
         except AWAY:
             raise
         except ModelServeError as error:

@@ -16,15 +16,15 @@ from itertools import islice
 
 from modelserve.batching.cost import CostModel
 from modelserve.batching.joining import Joiner
-from modelserve.batching.sharing import TOGETHER, UNTRIED, Sharing
+from modelserve.batching.sharing import TOGETHER, UNTRIED, Sharing, departure
 from modelserve.domain.inference import Tensors
 from modelserve.errors import InvalidPackage, ModelServeError
-from modelserve.runtimes.base import Streaming
+from modelserve.runtimes.base import Streaming, is_accelerated
 from modelserve.serving.logs import EventLog
 from modelserve.serving.served import Loaded
 from modelserve.serving.warming.longest import try_longest
 from modelserve.serving.warming.permission import may_fill_gaps, objections, refused, unknown
-from modelserve.serving.warming.samples import LENGTH, cut, is_exact, made_up, reference_rows
+from modelserve.serving.warming.samples import FEW, LENGTH, cut, is_exact, made_up, reference_rows
 from modelserve.serving.warming.trial import AWAY, MOST, Run, Trial
 
 REPEATS, ENOUGH = 20, 0.02
@@ -163,26 +163,26 @@ class _Runs:
     def _tried(self, row: Tensors, answers: tuple[Tensors, Tensors], longest: Tensors) -> Sharing:
         if objection := objections(self._package, self._model.signature):
             return refused(self._package, objection)
-        if longest is not row or self._length(row) > LENGTH:
-            row = cut(
-                longest, self._model.signature, LENGTH
-            )  # what company does shows with a few tokens, too
-            answers = self._model.predict(row), self._model.predict(row)
-        coarse, fills = self._package.external is not None, may_fill_gaps(self._package)
-        trial = Trial(self._model, row, answers, coarse=coarse, fills=fills)
-        if why := trial.fickle():
+        coarse = self._package.external is not None or is_accelerated(self._model)
+        if why := departure(*answers, coarse, "from one call to the next"):
             return refused(self._package, f"equal inputs get different answers: {why}")
+        whole, answer = self._length(longest) <= LENGTH, answers[1]
+        if longest is not row or not whole:
+            row = longest if whole else cut(longest, self._model.signature, FEW)
+            answer = self._model.predict(row)
+        trial = Trial(self._model, row, answer, coarse=coarse, fills=may_fill_gaps(self._package))
         if hindrance := self._hindrance(trial, self._cost.seconds(self._joiner.fit(row).cost)):
             return self._unknown(hindrance)
-        return self._outcome(trial, row)
+        return self._outcome(trial, row, whole)
 
-    def _outcome(self, trial: Trial, row: Tensors) -> Sharing:
+    def _outcome(self, trial: Trial, row: Tensors, whole: bool) -> Sharing:
+        """``whole``: rows of the trial cost what rows of the warm-up do."""
         if why := trial.miscount():
             return refused(self._package, why)
-        for size in self._sizes(trial, row):
+        for size in self._sizes(trial, whole):
             if self._late:
                 return self._unknown(SLOW)
-            if why := trial.company(size, self._runner(row, size)):
+            if why := trial.company(size, self._runner(row, size) if whole else self._model.predict):
                 return refused(self._package, why)
         if why := trial.monotony():
             return self._unknown(why)
@@ -194,19 +194,15 @@ class _Runs:
             return SLOW
         return trial.hindrance(max(1, min(MOST, int(EXTRA / seconds))) if seconds else MOST)
 
-    def _sizes(self, trial: Trial, row: Tensors) -> tuple[int, int]:
+    def _sizes(self, trial: Trial, whole: bool) -> tuple[int, int]:
         """Batches of a trial: of two rows, and of so many that each row or one of them is in it twice."""
-        if self._is_whole(row) and self._max_batch >= 2 * trial.rows:
+        if whole and self._max_batch >= 2 * trial.rows:
             return 2, 2 * trial.rows
         return 2, trial.rows + 1
 
-    def _is_whole(self, row: Tensors) -> bool:
-        """Whether the trial's rows cost what rows of the warm-up do."""
-        return self._length(row) < LENGTH
-
     def _runner(self, row: Tensors, size: int) -> Run:
         """What runs a batch of a trial; those that the warm-up needs as well are measured."""
-        if not self._is_whole(row) or size > self._max_batch or size & (size - 1):
+        if size > self._max_batch or size & (size - 1):
             return self._model.predict
         self._measured.add(size)
         return partial(self._measure, cost=size * self._joiner.fit(row).cost)
