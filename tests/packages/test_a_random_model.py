@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from modelserve.packages import open_package
-from modelserve.packages.operators import MIXING, RANDOM, operators_of
+from modelserve.packages.operators.names import MIXING, RANDOM, operators_of
 from modelserve.packages.reference import reference
 
 

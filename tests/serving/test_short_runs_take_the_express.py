@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from modelserve.batching.cost import CostModel
 from modelserve.batching.joining import Joiner
@@ -15,6 +19,9 @@ from modelserve.domain.inference import DataType, Signature, Tensors, TensorSpec
 from modelserve.errors import DeadlineExceeded, ModelFailed
 from modelserve.serving.express import AT_ONCE, ENOUGH, HEAVY, Express
 from modelserve.serving.jobs import TensorJob
+
+from .conftest import Starter
+from .sharing.drawing import graph
 
 SIGNATURE = Signature((TensorSpec("x", DataType.FP32, (-1, 2)),), (TensorSpec("y", DataType.FP32, (-1, 2)),))
 
@@ -90,3 +97,37 @@ def test_inputs_that_cost_much_more_send_runs_to_the_workers_for_a_while() -> No
         lane.run(job(1), time.monotonic(), None)
     assert not lane.takes(job(1), time.monotonic())
     assert lane.takes(job(1), time.monotonic() + 3600)
+
+
+def test_a_run_whose_cost_a_value_decides_holds_up_nobody(start: Starter, tmp_path: Path) -> None:
+    """It is short in the warm-up: how often its loop goes round is an input."""
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["further"]), helper.make_node("Neg", ["state"], ["next"])],
+        "body",
+        [value("at", TensorProto.INT64, []), value("on", TensorProto.BOOL, []), value("state", 1, None)],
+        [value("further", TensorProto.BOOL, []), value("next", 1, None)],
+    )
+    nodes = [helper.make_node("Loop", ["steps", "", "x"], ["y"], body=body)]
+    ins = [("x", TensorProto.FLOAT, ["n", 2]), ("steps", TensorProto.INT64, [1])]
+    url = start(graph(tmp_path / "m.onnx", ins, [("y", TensorProto.FLOAT, ["n", 2])], nodes)).ready()
+    question = {
+        "inputs": [
+            {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]},
+            {"name": "steps", "datatype": "INT64", "shape": [1], "data": [2_000_000]},
+        ]
+    }
+    answered, healthy = threading.Event(), 0
+
+    def ask() -> None:
+        httpx.post(f"{url}/v2/models/m/infer", json=question, timeout=60)
+        answered.set()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    with httpx.Client() as client:
+        while not answered.wait(0.02):
+            client.get(f"{url}/v2/health/live", timeout=60)
+            healthy += not answered.is_set()
+    thread.join()
+    assert healthy > 5, "one at most where the run is on the loop"

@@ -61,12 +61,14 @@ def fixed_axis(signature: Signature) -> str:
     return next((_fixed(place, spec) for place, spec in _places(signature) if spec.shape[:1] != (-1,)), "")
 
 
-def unmatched_axis(signature: Signature) -> str:
-    """Which output has an axis of any length behind axis 0 that no input has; empty if none."""
-    for spec in signature.outputs:
-        if spec.unmatched_axis is not None:
-            return f'output "{spec.name}" has an axis "{spec.unmatched_axis}" that no input has'
-    return ""
+def stray_axis(signature: Signature) -> str:
+    """Which output has an axis of any length behind axis 0, where no input has one; empty if none."""
+    if any(-1 in spec.shape[1:] for spec in signature.inputs):
+        return ""
+    stray = next((spec for spec in signature.outputs if -1 in spec.shape[1:]), None)
+    return (
+        f'output "{stray.name}" may have any length behind its first axis, and no input may' if stray else ""
+    )
 
 
 def _places(signature: Signature) -> Iterator[tuple[str, TensorSpec]]:

@@ -15,7 +15,7 @@ from modelserve.domain.registry import ModelVersion, parse_reference
 from modelserve.domain.services import ModelRef
 from modelserve.errors import InvalidSpec, ModelServeError
 from modelserve.packages import open_package
-from modelserve.packages.operators import RANDOM, operators_of
+from modelserve.packages.operators.names import RANDOM, operators_of
 from modelserve.packages.reference import reference
 from modelserve.routing.table import revisions
 from modelserve.runtimes.external import check, describe

@@ -85,8 +85,6 @@ class TensorSpec:
     first_axis: str | None = field(default=ROWS, compare=False)
     """What the model calls axis 0 where it may have any length: tensors that call it alike have as many rows.
     None where it has no name. Clients do not see it."""
-    unmatched_axis: str | None = field(default=None, compare=False)
-    """Of an output: the first axis of any length behind axis 0 that no input has by that name."""
     nullable: bool = False
     """Whether single values may be missing: null in JSON."""
     optional: bool = False

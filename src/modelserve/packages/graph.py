@@ -7,7 +7,7 @@ shape declared.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,11 +64,7 @@ def read_signature(model_file: Path, declared: Declaration, alone: bool = False)
     wanted = declared.signature
     if wanted.inputs and {tensor.name for tensor in wanted.inputs} != {found.name for found in inputs}:
         raise InvalidPackage(_misnamed("inputs", wanted.inputs, inputs))
-    names = {axis for each in inputs for axis in each.axes}
-    unmatched = {each.name: each.unmatched(names) for each in outputs}
-    takes = _merge("inputs", wanted.inputs, inputs)
-    gives = _merge("outputs", wanted.outputs, outputs)
-    return Signature(takes, tuple(replace(spec, unmatched_axis=unmatched[spec.name]) for spec in gives))
+    return Signature(_merge("inputs", wanted.inputs, inputs), _merge("outputs", wanted.outputs, outputs))
 
 
 class _Found:
@@ -77,14 +73,7 @@ class _Found:
     def __init__(self, file: str, role: str, name: str, kind: str, shape: Sequence[Any]) -> None:
         self.file, self.role, self.name, self.kind = file, role, name, kind
         self.shape = tuple(axis if isinstance(axis, int) and axis >= 0 else -1 for axis in shape)
-        self.axes = tuple(axis for axis in shape if not isinstance(axis, int) or axis < 0)
-        """What the graph calls the axes of any length; None where one has no name."""
         self.first_axis = shape[0] if shape and isinstance(shape[0], str) else None
-
-    def unmatched(self, names: Set[Any]) -> str | None:
-        """The first axis of any length behind axis 0 that is not among these names."""
-        inner = self.axes[1:] if self.shape[:1] == (-1,) else self.axes
-        return next((str(axis) for axis in inner if axis is None or axis not in names), None)
 
     @property
     def datatype(self) -> DataType:

@@ -18,7 +18,7 @@ from modelserve import __version__
 from modelserve._kit.eager import in_task
 from modelserve.domain.inference import CacheOutcome, CacheUse, InferenceRequest, InferenceResponse
 from modelserve.errors import DeadlineExceeded
-from modelserve.packages.operators import RANDOM, operators_of
+from modelserve.packages.operators.names import RANDOM, operators_of
 from modelserve.protocol import kept
 from modelserve.serving.engine import Engine
 from modelserve.serving.served import Loaded, Served

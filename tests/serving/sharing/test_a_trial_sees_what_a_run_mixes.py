@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from .conftest import Warm
-from .drawing import CODE, graph, node
+from .drawing import CODE, WAY_OUT, graph, node
 
 PEAK = [node("Cast", "x", "f", to=1), node("ReduceMax", "f", "m", keepdims=0), node("Div", "f m", "y")]
 
@@ -123,10 +123,8 @@ def test_not_where_a_loop_goes_on_until_all_rows_are_done(warm: Warm, tmp_path: 
             [("out", TensorProto.INT64, ["batch", "steps"])], nodes, {"most": 12, "go": True},
         )
     )  # fmt: skip
-    assert loaded.sharing.why == (
-        'output "out" has an axis "steps" that no input has, and its operator Loop may go on until all rows '
-        "of a run are done"
-    )
+    decided = "values of its inputs decide the number of rounds for all rows of a run (operator Loop)"
+    assert loaded.sharing.why == f"{decided}; {WAY_OUT}"
 
 
 def test_not_where_the_greatest_count_of_a_run_decides_how_long_all_answers_are(
@@ -139,18 +137,92 @@ def test_not_where_the_greatest_count_of_a_run_decides_how_long_all_answers_are(
     ]
     outs = [("y", TensorProto.FLOAT, ["n", "used", 4])]
     loaded = warm(graph(tmp_path / "m.onnx", ins, outs, nodes, {"zero": [0], "one": [1]}))
-    assert "has shape" in loaded.sharing.why
+    decided = "values of its inputs decide a length for all rows of a run (operator Slice)"
+    assert loaded.sharing.why == f"{decided}; {WAY_OUT}"
 
 
-def test_not_where_what_is_no_number_is_filled_from_other_rows(warm: Warm, tmp_path: Path) -> None:
+def test_not_where_one_row_decides_which_way_all_go(warm: Warm, tmp_path: Path) -> None:
+    """Above a bound that no made-up input reaches."""
+    ways = {
+        f"{name}_branch": helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(name, 1, None)])
+        for name, nodes in {
+            "then": [node("ReduceMean", "x", "m", axes=[0], keepdims=1), node("Sub", "x m", "then")],
+            "else": [node("Identity", "x", "else")],
+        }.items()
+    }
+    nodes = [node("ReduceMax", "x", "top", keepdims=0), node("Greater", "top much", "large"),
+             node("If", "large", "y", **ways)]  # fmt: skip
+    tensors = [[(name, TensorProto.FLOAT, ["n", 2])] for name in "xy"]
+    loaded = warm(graph(tmp_path / "m.onnx", *tensors, nodes, {"much": np.array(1e6, np.float32)}))
+    assert loaded.sharing.why.startswith("values of its inputs decide a branch for all rows")
+
+
+GENERATES = """
+import numpy as np
+class Model:
+    def load(self, folder):
+        pass
+    def predict(self, inputs):
+        token = inputs["token"].reshape(len(inputs["token"]), -1)[:, 0]
+        out, done = [token], token == 300
+        while len(out) < 13 and not done.all():
+            token = np.where(done, 0, (token * 7 + 3) % 300 if token.max() < 900 else token + 1)
+            done |= token == 300
+            out.append(token)
+        return {"tokens": np.stack(out, 1)}
+"""
+
+
+@pytest.mark.parametrize("shape", ["[-1]", "[-1, -1]"])
+def test_not_where_the_longest_answer_of_a_run_decides_how_long_all_are(
+    warm: Warm, tmp_path: Path, shape: str
+) -> None:
+    """Code that generates until every row is done; no made-up row is."""
+    (tmp_path / "model.py").write_text(GENERATES)
+    declared = (
+        f"signature: {{inputs: [{{name: token, datatype: INT64, shape: {shape}}}], "
+        "outputs: [{name: tokens, datatype: INT64, shape: [-1, -1]}]}"
+    )
+    (tmp_path / "modelserve.yaml").write_text(declared)
+    alone = warm(tmp_path, allow_code=True).sharing
+    assert not alone.rows
+    assert 'output "tokens"' in alone.why
+    assert alone.why.endswith(WAY_OUT)
+    (tmp_path / "modelserve.yaml").write_text(f"{declared}\nbatching: true")
+    assert warm(tmp_path, allow_code=True).sharing.rows
+
+
+def test_but_an_answer_may_be_as_long_as_an_input(warm: Warm, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(CODE % "x * 2")
+    tensor = "datatype: FP32, shape: [-1, -1]"
+    (tmp_path / "modelserve.yaml").write_text(
+        f"signature: {{inputs: [{{name: x, {tensor}}}], outputs: [{{name: y, {tensor}}}]}}"
+    )
+    assert warm(tmp_path, allow_code=True).sharing.rows
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        [node("IsNaN", "x", "gone")],
+        [node("Equal", "x x", "same"), node("Not", "same", "gone")],
+        [node("IsInf", "x", "gone")],
+    ],
+    ids=["not a number", "not equal to itself", "infinite"],
+)
+def test_not_where_what_is_no_number_is_filled_from_other_rows(
+    warm: Warm, tmp_path: Path, gone: list[Any]
+) -> None:
     nodes = [
-        node("IsNaN", "x", "gone"), node("Where", "gone zero x", "known"),
+        *gone, node("Where", "gone zero x", "known"),
         node("ReduceMean", "known", "mean", axes=[0], keepdims=1), node("Where", "gone mean x", "y"),
     ]  # fmt: skip
     tensors = [[(name, TensorProto.FLOAT, ["n", 2])] for name in "xy"]
     loaded = warm(graph(tmp_path / "m.onnx", *tensors, nodes, {"zero": np.array(0, np.float32)}))
     assert not loaded.sharing.rows
 
+
+def test_not_where_code_fills_it_from_other_rows(warm: Warm, tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text(
         "import numpy as np\n" + CODE % "np.where(np.isnan(x), np.nanmean(x, axis=0), x)"
     )
@@ -158,7 +230,6 @@ def test_not_where_what_is_no_number_is_filled_from_other_rows(warm: Warm, tmp_p
     (tmp_path / "modelserve.yaml").write_text(
         f"signature: {{inputs: [{{name: x, {tensor}}}], outputs: [{{name: y, {tensor}}}]}}"
     )
-    (tmp_path / "m.onnx").unlink()
     assert not warm(tmp_path, allow_code=True).sharing.rows
 
 

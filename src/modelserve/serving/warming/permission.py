@@ -6,11 +6,14 @@ trial that could not be made, but not against a trial.
 
 from __future__ import annotations
 
-from modelserve.batching.sharing import TOGETHER, Sharing, fixed_axis, one_length, unlike_axes, unmatched_axis
+import math
+
+from modelserve.batching.sharing import TOGETHER, Sharing, fixed_axis, one_length, stray_axis, unlike_axes
 from modelserve.domain.inference import Signature
 from modelserve.domain.models import ModelPackage, Runtime
 from modelserve.errors import InvalidPackage
-from modelserve.packages.operators import MIXING, operators_of
+from modelserve.packages.operators.decisions import decision
+from modelserve.packages.operators.names import MIXING, odd_numbers, operators_of
 
 _WAY_OUT = "if each row is answered by itself, say `batching: true`"
 
@@ -23,16 +26,20 @@ def objections(package: ModelPackage, signature: Signature) -> str:
         return ""
     if reason := unlike_axes(signature):
         return f"{reason}; {_WAY_OUT}"
-    operators = operators_of(package.model_file)
-    if mixing := sorted(operators & MIXING):
+    if mixing := sorted(operators_of(package.model_file) & MIXING):
         return f"its operator {mixing[0]} looks at all rows of a run together"
-    longest = unmatched_axis(signature) if "Loop" in operators else ""
-    return f"{longest}, and its operator Loop may go on until all rows of a run are done" if longest else ""
+    decided = decision(package.model_file) if is_graph(package) else stray_axis(signature)
+    return f"{decided}; {_WAY_OUT}" if decided else ""
 
 
-def may_fill_gaps(package: ModelPackage) -> bool:
-    """Whether the model may put something of its own in the place of what is not a number."""
-    return package.runtime is not Runtime.ONNX or "IsNaN" in operators_of(package.model_file)
+def is_graph(package: ModelPackage) -> bool:
+    """Whether it can be read what the model does with its inputs."""
+    return package.runtime is Runtime.ONNX
+
+
+def replaceable(package: ModelPackage) -> frozenset[float]:
+    """NaN and infinity, where the model may put something of its own in their place."""
+    return odd_numbers(package.model_file) if is_graph(package) else frozenset({math.nan})
 
 
 def unknown(package: ModelPackage, signature: Signature, why: str) -> Sharing:

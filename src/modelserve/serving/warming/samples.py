@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -83,9 +84,9 @@ def others(row: Tensors, signature: Signature) -> Iterator[Tensors]:
             yield from _if_other(row | other, row)
 
 
-def with_gaps(row: Tensors) -> Iterator[Tensors]:
-    """The row with every other of its real numbers missing, if it has some."""
-    if gaps := _gaps({name: data for name, data in row.items() if data.dtype.kind == "f"}):
+def with_gaps(row: Tensors, value: float) -> Iterator[Tensors]:
+    """The row with ``value`` in the place of every other of its real numbers, if it has some."""
+    if gaps := _gaps({name: data for name, data in row.items() if data.dtype.kind == "f"}, value):
         yield row | gaps
 
 
@@ -232,10 +233,10 @@ def _later(mask: Array) -> Array:
     return shorter[..., ::-1].copy() if shorter.ndim else shorter
 
 
-def _gaps(some: Tensors) -> Tensors:
+def _gaps(some: Tensors, value: float = math.nan) -> Tensors:
     """Every other number is missing, and of inputs of a single number every other input."""
     gaps = {}
     for at, (name, data) in enumerate(some.items()):
         gaps[name] = data.copy()
-        gaps[name].ravel()[at % 2 if data.size == 1 else 0 :: 2] = np.nan
+        gaps[name].ravel()[at % 2 if data.size == 1 else 0 :: 2] = value
     return gaps

@@ -6,7 +6,7 @@ be, so that a trial costs little more than a run of each row by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from itertools import cycle, islice
 
 import numpy as np
@@ -36,14 +36,16 @@ Run = Callable[[Tensors], Tensors]
 class Trial:
     """Of one model, which answered ``answer`` to ``first``, a row.
 
-    ``coarse``: it may round as accelerators do; ``fills``: it may put something in the place of what is not a
-    number. Everything here raises what is :data:`AWAY`.
+    ``coarse``: it may round as accelerators do; ``gaps``: what it may put something of its own in the
+    place of. Everything here raises what is :data:`AWAY`.
     """
 
-    def __init__(self, model: Model, first: Tensors, answer: Tensors, *, coarse: bool, fills: bool) -> None:
+    def __init__(
+        self, model: Model, first: Tensors, answer: Tensors, *, coarse: bool, gaps: Set[float]
+    ) -> None:
         self._model, self._coarse = model, coarse
         self._joiner = Joiner(model.signature, TOGETHER)
-        self._first, self._answer, self._fills = first, answer, fills
+        self._first, self._answer, self._gaps = first, answer, gaps
         self._rows: list[Tensors] = []
         self._alone: list[Tensors] = []
 
@@ -57,8 +59,8 @@ class Trial:
         self._keep(self._first, self._answer)
         try:
             self._try(others(self._first, self._model.signature), most)
-            if self._fills and most == MOST:
-                self._try(with_gaps(self._first), MOST + 1)
+            for value in sorted(self._gaps) if most == MOST else ():
+                self._try(with_gaps(self._first, value), len(self._rows))
         except EngineDied as error:
             return f"its engine did not survive an input of exactly its signature's shapes: {error.message}"
         few = len(self._rows) < 2
@@ -78,6 +80,17 @@ class Trial:
                     return f'output "{name}" has shape {list(data.shape)} for one row'
         return ""
 
+    def stray(self) -> str:
+        """Which output has a length behind axis 0 that is no input's, where its spec leaves that open: it may
+        be that of the longest row of a run. Empty if none."""
+        for row, answer in zip(self._rows, self._alone, strict=True):
+            known = {length for data in row.values() for length in data.shape[1:]}
+            for spec in self._model.signature.outputs:
+                lengths = zip(spec.shape[1:], answer[spec.name].shape[1:], strict=False)
+                if own := [length for wanted, length in lengths if wanted == -1 and length not in known]:
+                    return f'output "{spec.name}" is {own[0]} long where no input is'
+        return ""
+
     def company(self, size: int, run: Run) -> str:
         """How answers change in a batch of so many rows, or that it fails; empty if they stay the same."""
         rows, alone = (list(islice(cycle(each), size)) for each in (self._rows, self._alone))
@@ -94,11 +107,11 @@ class Trial:
         rows = [self._first, cut(self._first, self._model.signature, length // 2)]
         try:
             alone = [self._answer, self._model.predict(rows[1])]
+            self._add_late(rows, alone)
         except AWAY:
             raise
         except ModelServeError as error:
             return one_length(f"shorter inputs fail: {error.message}")
-        self._add_late(rows, alone)
         sharing = Sharing(True, widths=self._widths(rows, alone))
         why = self._compare(rows, alone, self._model.predict, Joiner(self._model.signature, sharing))
         return one_length(why) if why else sharing
@@ -108,7 +121,7 @@ class Trial:
         for late in begun_late(rows[-1]):
             try:
                 alone.append(self._model.predict(late))
-            except AWAY:
+            except (*AWAY, EngineDied):
                 raise
             except ModelServeError:
                 return

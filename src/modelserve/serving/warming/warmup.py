@@ -23,7 +23,7 @@ from modelserve.runtimes.base import Streaming, is_accelerated
 from modelserve.serving.logs import EventLog
 from modelserve.serving.served import Loaded
 from modelserve.serving.warming.longest import try_longest
-from modelserve.serving.warming.permission import may_fill_gaps, objections, refused, unknown
+from modelserve.serving.warming.permission import is_graph, objections, refused, replaceable, unknown
 from modelserve.serving.warming.samples import FEW, LENGTH, cut, is_exact, made_up, reference_rows
 from modelserve.serving.warming.trial import AWAY, MOST, Run, Trial
 
@@ -170,7 +170,7 @@ class _Runs:
         if longest is not row or not whole:
             row = longest if whole else cut(longest, self._model.signature, FEW)
             answer = self._model.predict(row)
-        trial = Trial(self._model, row, answer, coarse=coarse, fills=may_fill_gaps(self._package))
+        trial = Trial(self._model, row, answer, coarse=coarse, gaps=replaceable(self._package))
         if hindrance := self._hindrance(trial, self._cost.seconds(self._joiner.fit(row).cost)):
             return self._unknown(hindrance)
         return self._outcome(trial, row, whole)
@@ -179,6 +179,8 @@ class _Runs:
         """``whole``: rows of the trial cost what rows of the warm-up do."""
         if why := trial.miscount():
             return refused(self._package, why)
+        if not is_graph(self._package) and not self._package.batching and (why := trial.stray()):
+            return self._unknown(f"{why}, which may be the longest row's; declare it if it is fixed")
         for size in self._sizes(trial, whole):
             if self._late:
                 return self._unknown(SLOW)
