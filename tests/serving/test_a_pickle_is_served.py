@@ -94,7 +94,7 @@ def test_one_run_at_a_time_where_its_classes_are_not_known(
     parameters = httpx.get(f"{url}/v2/models/m").json()["parameters"]
     why = "its pickle holds somebodys.Keeps, which may keep something during a run"
     assert (parameters["workers"], parameters["workers_why"]) == (workers, why)
-    assert f"its runs take turns: {why}" in server.told["remarks"]
+    assert f"each copy of it takes one run at a time: {why}" in server.told["remarks"]
     (event,) = (event for event in server.events() if event["event"] == "runs_take_turns")
     assert event["reason"] == why
 

@@ -110,6 +110,13 @@ class TestIsRefused:
     def test_with_half_a_surrogate_pair(self, text_package):
         assert "half of a surrogate pair" in self.refusal(task_for(text_package()), "Ada \ud83e")
 
+    def test_with_a_character_for_which_the_tokenizer_has_no_token(self, text_package):
+        package = text_package("word")
+        Tokenizer(models.Unigram([("b", 0.0)])).save(str(package.path / "tokenizer.json"))
+        task = task_for(package)
+        assert task.prepare("b")[0]["input_ids"].tolist() == [[0]]
+        assert self.refusal(task, "a").startswith("the model's tokenizer does not take this text: ")
+
 
 class TestHoldsEntities:
     def test_of_several_words(self, read):

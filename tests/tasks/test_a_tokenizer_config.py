@@ -82,6 +82,12 @@ class TestIsHeeded:
         (package.path / "tokenizer_config.json").write_text('{"model_input_names": ["input_ids"]}')
         assert task_for(package).prepare("Ada")[0]["token_type_ids"].tolist() == [[0, 0]]
 
+    def test_in_no_switch_where_the_tokenizer_takes_no_text(self, tokens, refused):
+        bare = Tokenizer(models.Unigram([("b", 0.0)]))
+        named = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "b"}
+        assert tokens("b", bare, **named) == ["b"]
+        assert refused(bare, add_bos_token=True, **named).startswith("tokenizer.json: it takes no text: ")
+
     @pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "TokenizersBackend"])
     def test_by_no_tokenizer_of_the_general_class(self, tokens, name):
         """AutoTokenizer takes its file as it is."""

@@ -173,7 +173,9 @@ class Plan(_Body):
     """How the model is run: as told, as calibration found, or as usual."""
 
     workers: int
-    workers_why: str | None = Field(None, description="Why one run takes place at a time, where that is so.")
+    workers_why: str | None = Field(
+        None, description="Why each copy of the model takes one run at a time, where that is so."
+    )
     cores_per_run: int
     max_batch: int
     batching: Literal["rows", "none"] = Field(

@@ -66,7 +66,7 @@ class Loaded:
         return (
             *self.doubts,
             *([alone + self.sharing.why] if self.sharing.why else []),
-            *([f"its runs take turns: {turns}"] if turns else []),
+            *([f"each copy of it takes one run at a time: {turns}"] if turns else []),
         )
 
     @property

@@ -52,8 +52,9 @@ class TokenClassification:
         return self._tensors(encoding.ids, encoding.type_ids), Reading(str(item), encoding)
 
     def of_length(self, length: int) -> Tensors:
-        """A text of so many tokens: the first token of a short one, again and again."""
-        encoding = self._tokenizer.encode(_ANY_TEXT)
+        """A text of so many tokens: the first token of a short one, again and again. Raises InvalidInput if
+        the tokenizer does not take that."""
+        encoding = self._encode(_ANY_TEXT)
         at = next((row for row, word in enumerate(encoding.word_ids) if word is not None), 0)
         more = max(0, length - len(encoding))
         return self._tensors(*(_repeated(row, at, more) for row in (encoding.ids, encoding.type_ids)))
@@ -102,6 +103,8 @@ class TokenClassification:
             encoding = self._tokenizer.encode(item)
         except (TypeError, UnicodeEncodeError) as error:  # which one depends on the library's version
             raise InvalidInput("the text holds half of a surrogate pair; send whole characters") from error
+        except Exception as error:  # the library's own errors have no class
+            raise InvalidInput(f"the model's tokenizer does not take this text: {error}") from error
         if not 0 < len(encoding) <= self.most:
             raise InvalidInput(
                 f"the text has {len(encoding)} tokens; the model takes 1 to {self.most}: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelserve.batching.cost import CostModel
 from modelserve.domain.inference import Tensors
-from modelserve.errors import InvalidPackage, ModelServeError
+from modelserve.errors import InvalidInput, InvalidPackage, ModelServeError
 from modelserve.serving.served import Loaded
 from modelserve.tasks.base import Bounded
 
@@ -17,7 +17,10 @@ def try_longest(loaded: Loaded, cost: CostModel) -> None:
     task = loaded.task
     if not isinstance(task, Bounded) or not cost.known:
         return
-    tensors = task.of_length(task.most)
+    try:
+        tensors = task.of_length(task.most)
+    except InvalidInput:  # no text is known that its tokenizer takes
+        return
     if cost.seconds(loaded.joiner.fit(tensors).cost) > SECONDS:
         return
     if (error := _failure(loaded, tensors)) is not None:

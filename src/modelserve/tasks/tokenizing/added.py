@@ -8,6 +8,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from modelserve.errors import InvalidPackage
 from modelserve.tasks.tokenizing.files import ADDED_TOKENS, CONFIG, TOKENIZER, Files, flag
+from modelserve.tasks.tokenizing.parts import of_short_text
 
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 _SAVE = "save both with `save_pretrained`"
@@ -77,11 +78,12 @@ def _check_file(tokenizer: Tokenizer, files: Files, ours: dict[str, tuple[int, A
 def check_ends(tokenizer: Tokenizer, files: Files) -> None:
     """``add_bos_token`` and ``add_eos_token`` must be what the post-processor does."""
     config = files.config
-    tokens = tokenizer.encode("a").tokens
     for switch, key, at in (("add_bos_token", "bos_token", 0), ("add_eos_token", "eos_token", -1)):
         token = config.get(key)
         content = token.get("content") if isinstance(token, dict) else token
-        if config.get(switch) is None or not isinstance(content, str) or not tokens:
+        if config.get(switch) is None or not isinstance(content, str):
+            continue
+        if not (tokens := of_short_text(tokenizer).tokens):
             continue
         if (tokens[at] == content) is not flag(config, switch, False):
             raise InvalidPackage(

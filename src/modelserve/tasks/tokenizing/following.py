@@ -17,7 +17,7 @@ from modelserve.errors import InvalidPackage
 from modelserve.tasks.tokenizing.class_parts import Parts
 from modelserve.tasks.tokenizing.classes import Named
 from modelserve.tasks.tokenizing.files import CONFIG, TOKENIZER, Files, State, flag, flag_or_none
-from modelserve.tasks.tokenizing.parts import changed, part_of, parts_in, pieces, state_of
+from modelserve.tasks.tokenizing.parts import changed, of_short_text, part_of, parts_in, pieces, state_of
 from modelserve.tasks.tokenizing.recipes import RECIPES, Ends, Recipe
 
 _TEXTS = (
@@ -166,7 +166,7 @@ def _follow_ends(tokenizer: Tokenizer, ends: Ends, named: Named, recipe: Recipe)
 
 def _ends_of(tokenizer: Tokenizer) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Ids and types of the tokens before and after a text."""
-    found = tokenizer.encode("a")
+    found = of_short_text(tokenizer)
     ours = [row for row, special in enumerate(found.special_tokens_mask) if not special]
     first, after = (ours[0], ours[-1] + 1) if ours else (len(found.ids), len(found.ids))
     both = list(zip(found.ids, found.type_ids, strict=True))

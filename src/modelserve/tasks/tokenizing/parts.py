@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
-from modelserve.tasks.tokenizing.files import State
+from modelserve.errors import InvalidPackage
+from modelserve.tasks.tokenizing.files import TOKENIZER, State
 
 
 def state_of(part: Any) -> State | None:
@@ -49,3 +50,11 @@ def pieces(normalizer: Any, splitter: Any, text: str) -> list[str]:
     """What the two make of a text, before the vocabulary has its say."""
     normal = text if normalizer is None else normalizer.normalize_str(text)
     return [normal] if splitter is None else [piece for piece, _ in splitter.pre_tokenize_str(normal)]
+
+
+def of_short_text(tokenizer: Tokenizer) -> Encoding:
+    """What it makes of a letter. Raises InvalidPackage for a tokenizer that takes none."""
+    try:
+        return tokenizer.encode("a")
+    except Exception as error:  # the library's own errors have no class
+        raise InvalidPackage(f"{TOKENIZER}: it takes no text: {error}") from error
