@@ -135,6 +135,19 @@ def test_as_the_library_saves_them(saved, name):
     same(saved(name))
 
 
+@pytest.mark.parametrize("name", ["bert-cased", "roberta", "xlm-roberta", "deberta-v2"])
+@pytest.mark.parametrize("key", ["extra_special_tokens", "additional_special_tokens"])
+def test_with_special_tokens_that_stand_for_something_in_a_text(tmp_path, name, key):
+    theirs = SAVED[name]()
+    theirs.add_special_tokens({key: ["{{USER}}", "<url>"]})
+    theirs.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    tokenizer = ours(tmp_path)
+    for text in ("{{USER}} met Ada at <url>", "Ada{{USER}}met<url>.", "{{USER}} {{USER}}", "<URL> {USER}"):
+        assert tokenizer.encode(text).ids == theirs(text)["input_ids"], text
+        assert tokenizer.encode(text).offsets == theirs(text, return_offsets_mapping=True)["offset_mapping"]
+
+
 CHANGES = [
     ("bert-cased", {"do_lower_case": ...}),
     ("bert-cased", {"do_lower_case": ..., "tokenizer_class": "ElectraTokenizerFast"}),

@@ -81,6 +81,10 @@ class ObedientModel:
         self.closed = True
 
 
+class Panic(BaseException):
+    """As libraries written in Rust raise it: it is no Exception."""
+
+
 class LetterTask:
     """A text's code points become the tokens; every capital letter is an entity."""
 
@@ -89,6 +93,8 @@ class LetterTask:
             raise InvalidInput('text: got "refuse"; send another')
         if item == "defect":
             raise ZeroDivisionError("secret")
+        if item == "panic":
+            raise Panic("secret")
         codes = [[FINE, *(float(ord(letter)) for letter in str(item))]]
         return {"x": np.array(codes, np.float32)}, item
 

@@ -360,3 +360,14 @@ async def test_no_answers_are_swapped_under_concurrent_load(serve: Any, count: i
             *(server.client.post("/predict/m", json={"text": text}) for text in texts)
         )
         assert [a.json()["entities"][0]["start"] for a in answers] == [n % 23 for n in range(count)]
+
+
+async def test_a_panic_of_a_library_ends_neither_a_worker_nor_the_loop(serve: Any) -> None:
+    """Nine texts are prepared by the only worker, one by the event loop."""
+    async with serve(text=True, max_batch=8) as server:
+        for question in ({"text": "panic"}, {"texts": [*"abcdefgh", "panic"]}):
+            broken = await server.client.post("/predict/m", json=question)
+            assert broken.status_code == 500
+            assert "secret" not in broken.text
+            whole = await server.client.post("/predict/m", json={"texts": ["Ada"] * 9})
+            assert whole.status_code == 200

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 from modelserve.errors import InvalidPackage
 from modelserve.tasks import task_for
@@ -87,6 +87,34 @@ class TestIsHeeded:
         named = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "b"}
         assert tokens("b", bare, **named) == ["b"]
         assert refused(bare, add_bos_token=True, **named).startswith("tokenizer.json: it takes no text: ")
+
+    @pytest.mark.parametrize("key", ["additional_special_tokens", "extra_special_tokens"])
+    @pytest.mark.parametrize("said", [["London", "[SEP]"], {"place": "London"}, [{"content": "London"}]])
+    def test_in_which_special_tokens_stand_for_something_in_a_text(self, tokens, key, said):
+        """A separator stays text."""
+        roles = {"sep_token": "[SEP]"}
+        assert tokens("xLondony [SEP]", **{key: said}, **roles).count("London") == 1
+        assert "London" not in tokens("xLondony [SEP]", **roles)
+        assert tokens("Ada [SEP]", **{key: said}, **roles).count("[SEP]") == 1
+
+    def test_in_no_special_token_that_the_tokenizer_or_the_model_lacks(self, refused, text_package):
+        assert refused(extra_special_tokens=["<url>"]).startswith(
+            "tokenizer_config.json: extra_special_tokens: '<url>' is not in tokenizer.json; "
+        )
+        assert refused(extra_special_tokens=[7]).endswith("extra_special_tokens: 7; a token is wanted")
+        package = text_package("word")
+        (package.path / "tokenizer_config.json").write_text('{"extra_special_tokens": ["London"]}')
+        (package.path / "config.json").write_text('{"vocab_size": 5}')
+        with pytest.raises(InvalidPackage, match="vocab_size: 5 leaves no embedding for 'London'"):
+            task_for(package)
+
+    @pytest.mark.parametrize("content", ["\u200b", "\x00"])
+    def test_in_no_added_token_of_which_the_normalizer_leaves_nothing(self, text_package, refused, content):
+        """The library panics on most texts then, or never comes back."""
+        tokenizer = Tokenizer.from_file(str(text_package("word").path / "tokenizer.json"))
+        tokenizer.add_tokens([AddedToken(content, normalized=True)])
+        told = refused(tokenizer)
+        assert told.startswith(f"tokenizer.json: added_tokens: {content!r}: normalized: True")
 
     @pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "TokenizersBackend"])
     def test_by_no_tokenizer_of_the_general_class(self, tokens, name):

@@ -21,7 +21,7 @@ def plain(message: str, code: str, retryable: bool = False) -> bytes:
     return dump({"error": message, "code": code, "retryable": retryable})
 
 
-def told(error: Exception, request_id: str) -> ModelServeError:
+def told(error: BaseException, request_id: str) -> ModelServeError:
     """What the client may know: of a defect of ours only the request's id, which finds the log line."""
     if isinstance(error, ModelServeError):
         return error

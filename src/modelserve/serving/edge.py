@@ -73,7 +73,9 @@ class Edge:
             if reply.started or not self._closing():
                 raise
             await send_fault(reply, _stopped())
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a library's panic is no Exception
             told = self._defect(error, exchange, scope["path"])
             if not reply.started:
                 await send_fault(reply, told)
@@ -99,12 +101,14 @@ class Edge:
             if not self._closing():
                 raise
             status, payload = fault_payload(_stopped())
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # as above
             status, payload = fault_payload(self._defect(error, exchange, path))
         close = self._closing() or not keep_alive
         return _response(status, payload, exchange, close), close
 
-    def _defect(self, error: Exception, exchange: Exchange, path: str) -> ModelServeError:
+    def _defect(self, error: BaseException, exchange: Exchange, path: str) -> ModelServeError:
         self._log.error("internal_error", error, request_id=exchange.request_id, path=path)
         return faults.told(error, exchange.request_id)
 

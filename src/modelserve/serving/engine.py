@@ -214,8 +214,8 @@ class Engine:
         if job.fit is None:
             try:
                 job.prepare(self.joiner)
-            except Exception as error:
-                job.error = error
+            except BaseException as error:  # libraries may panic with less than an Exception; the thread lives on
+                job.error = error if isinstance(error, Exception) else model_failed(error)
         return job.fit
 
     def _run(self, group: Sequence[Item], runs: list[_Run]) -> None:
@@ -227,7 +227,7 @@ class Engine:
         DEADLINE.set(_latest_deadline(group))
         try:
             pieces = self._predict(jobs, runs)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # as above
             alone = len(group) == 1 or (isinstance(error, ModelServeError) and error.retryable)
             for job in jobs if alone else ():
                 job.error = model_failed(error)
@@ -238,8 +238,8 @@ class Engine:
         for job, piece in zip(jobs, pieces, strict=True):
             try:
                 job.finish(piece)
-            except Exception as error:
-                job.error = error
+            except BaseException as error:  # as above
+                job.error = error if isinstance(error, Exception) else model_failed(error)
 
     def _predict(self, jobs: Sequence[Job], runs: list[_Run]) -> list[Tensors]:
         fits = [job.fit for job in jobs if job.fit is not None]

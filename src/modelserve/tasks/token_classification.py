@@ -18,6 +18,7 @@ from modelserve.errors import InvalidInput, ModelFailed
 from modelserve.tasks.probabilities import check_classes, likeliest
 from modelserve.tasks.spans import Span, join_words, read_tags
 from modelserve.tasks.tokenization import load_tokenizer
+from modelserve.tasks.tokenizing.parts import is_the_librarys
 from modelserve.tasks.words import past_marks, words_for
 
 CHARACTERS_PER_TOKEN = 64
@@ -105,6 +106,10 @@ class TokenClassification:
             raise InvalidInput("the text holds half of a surrogate pair; send whole characters") from error
         except Exception as error:  # the library's own errors have no class
             raise InvalidInput(f"the model's tokenizer does not take this text: {error}") from error
+        except BaseException as error:
+            if not is_the_librarys(error):
+                raise
+            raise ModelFailed("the model's tokenizer broke on this text") from error
         if not 0 < len(encoding) <= self.most:
             raise InvalidInput(
                 f"the text has {len(encoding)} tokens; the model takes 1 to {self.most}: "

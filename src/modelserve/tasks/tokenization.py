@@ -12,10 +12,12 @@ from tokenizers import Tokenizer
 
 from modelserve.domain.models import ModelPackage
 from modelserve.errors import InvalidPackage
-from modelserve.tasks.tokenizing.added import check_added, check_ends
+from modelserve.tasks.tokenizing.added import check_added, check_ends, check_normalized
 from modelserve.tasks.tokenizing.classes import class_of
+from modelserve.tasks.tokenizing.extras import with_extras
 from modelserve.tasks.tokenizing.files import CONFIG, TOKENIZER, Config, read_files
 from modelserve.tasks.tokenizing.following import follow, is_remade
+from modelserve.tasks.tokenizing.parts import is_the_librarys
 from modelserve.tasks.words import has_own_words
 
 
@@ -39,6 +41,8 @@ def load_tokenizer(package: ModelPackage) -> Tokenization:
     named = class_of(files)
     tokenizer = follow(tokenizer, files, named)
     check_added(tokenizer, files, is_remade(named))
+    tokenizer = with_extras(tokenizer, files)
+    check_normalized(tokenizer)
     check_ends(tokenizer, files)
     _make_steady(tokenizer)
     pad = files.model.get("pad_token_id")
@@ -48,8 +52,8 @@ def load_tokenizer(package: ModelPackage) -> Tokenization:
 def _read(package: ModelPackage) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(package.path / TOKENIZER))
-    except BaseException as error:  # the library raises Exception itself, and panics with less than that
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+    except BaseException as error:
+        if not is_the_librarys(error):
             raise
         raise InvalidPackage(f"{TOKENIZER}: the tokenizers library refuses it: {error}") from error
 

@@ -75,6 +75,18 @@ def _check_file(tokenizer: Tokenizer, files: Files, ours: dict[str, tuple[int, A
             )
 
 
+def check_normalized(tokenizer: Tokenizer) -> None:
+    """Raises InvalidPackage for a token of which the normalizer leaves nothing: the library looks for that
+    everywhere, and fails on most texts or never comes back."""
+    for token in tokenizer.get_added_tokens_decoder().values():
+        looked_for = token.normalized and not token.special and tokenizer.normalizer is not None
+        if looked_for and not tokenizer.normalizer.normalize_str(token.content):
+            raise InvalidPackage(
+                f"{TOKENIZER}: added_tokens: {token.content!r}: normalized: True, but the normalizer leaves "
+                f"nothing of it; say false"
+            )
+
+
 def check_ends(tokenizer: Tokenizer, files: Files) -> None:
     """``add_bos_token`` and ``add_eos_token`` must be what the post-processor does."""
     config = files.config
