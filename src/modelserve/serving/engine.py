@@ -214,8 +214,8 @@ class Engine:
         if job.fit is None:
             try:
                 job.prepare(self.joiner)
-            except BaseException as error:  # libraries may panic with less than an Exception; the thread lives on
-                job.error = error if isinstance(error, Exception) else model_failed(error)
+            except BaseException as error:  # a library's panic is no Exception; the thread lives on
+                job.error = _failure(error)
         return job.fit
 
     def _run(self, group: Sequence[Item], runs: list[_Run]) -> None:
@@ -239,7 +239,7 @@ class Engine:
             try:
                 job.finish(piece)
             except BaseException as error:  # as above
-                job.error = error if isinstance(error, Exception) else model_failed(error)
+                job.error = _failure(error)
 
     def _predict(self, jobs: Sequence[Job], runs: list[_Run]) -> list[Tensors]:
         fits = [job.fit for job in jobs if job.fit is not None]
@@ -273,3 +273,7 @@ def _latest_deadline(items: Sequence[Item]) -> float | None:
 
 
 _UNPREPARED = Fit("unprepared", 1)
+
+
+def _failure(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else model_failed(error)

@@ -63,5 +63,5 @@ def of_short_text(tokenizer: Tokenizer) -> Encoding:
 
 
 def is_the_librarys(error: BaseException) -> bool:
-    """Whether the tokenizers library raised it: Exception itself, or what its panics become, which is none."""
+    """Whether the tokenizers library raised it: plain Exception, or what its panics become, which is none."""
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
