@@ -91,6 +91,50 @@ def test_that_fails_on_numbers_has_failed_itself(opened, tmp_path):
         loaded.predict({"input": np.ones((2, 9), np.float32)})
 
 
+# In which order it gets its columns.
+
+COLUMNS = "signature: {{inputs: [{}], outputs: [{{name: label, datatype: FP64, shape: [-1]}}]}}"
+
+
+@pytest.fixture(params=["skops", "joblib", "mlflow"])
+def named(request, tmp_path):
+    """``named(*columns)``: a file that was fitted on the columns income and age, and answers with income."""
+    model = LinearRegression().fit(ROWS[:, :2].astype(np.float64), ROWS[:, 0].astype(np.float64))
+    model.feature_names_in_ = np.array(["income", "age"], object)  # as fit() leaves it of a data frame
+    if request.param == "skops":
+        skops.io.dump(model, tmp_path / "model.skops")
+    else:
+        joblib.dump(model, tmp_path / "model.pkl")
+    if request.param == "mlflow":
+        (tmp_path / "MLmodel").write_text("flavors: {sklearn: {pickled_model: model.pkl}}")
+
+    def of(*columns):
+        inputs = ", ".join(f"{{name: {name}, datatype: FP64, shape: [-1]}}" for name in columns)
+        (tmp_path / "modelserve.yaml").write_text(COLUMNS.format(inputs))
+        return tmp_path
+
+    return of
+
+
+@pytest.mark.parametrize("columns", ["age income", "income age", "x y"])
+def test_gets_its_columns_by_name(opened, named, columns):
+    """Names that it does not know are the owner's, in their order."""
+    values = {"income": [70.0], "age": [1.0], "x": [70.0], "y": [1.0]}
+    given = {name: np.array(values[name]) for name in columns.split()}
+    with opened(named(*given)) as loaded:
+        assert loaded.predict(given)["label"] == pytest.approx([70.0])
+
+
+@pytest.mark.parametrize("columns", ["age wages", "wages income"])
+def test_is_refused_where_one_of_its_columns_stands_elsewhere(opened, named, columns):
+    wrong = next(name for name in columns.split() if name != "wages")
+    with (
+        pytest.raises(InvalidPackage, match=f"on the columns income, age, in which {wrong} is number"),
+        opened(named(*columns.split())),
+    ):
+        pass
+
+
 # What may run on several threads at once, and what is left alone.
 
 

@@ -89,6 +89,12 @@ def load_pickle(path: Path) -> Any:
         raise UnfitEstimator(f"can't be unpickled: {_line(error)}") from error
 
 
+def feature_names(estimator: Any) -> list[str]:
+    """What the columns were called that it was fitted on; empty where it does not say."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return [] if names is None else list(map(str, names))
+
+
 def _check_whole(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         if "schema.json" not in archive.namelist():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from modelserve.domain.columns import in_order
 from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.errors import InvalidPackage
 from modelserve.packages.declaration import Declaration, DeclaredSignature, DeclaredTensor
@@ -25,21 +26,15 @@ def matrix_signature(
 
     It may give another name and datatype, or split the matrix into columns: several inputs of shape ``[-1]``
     or ``[-1, n]``, side by side in their order. Columns that are called as the file calls its features
-    (``names``) are put in the file's order. Raises InvalidPackage where their widths do not add up.
+    (``names``) are put in the file's order. Raises InvalidPackage where their widths do not add up, and
+    where no order is right.
     """
     inputs: tuple[TensorSpec, ...] = (TensorSpec(INPUT, datatype, (-1, features)),)
     if declaration.signature.inputs:
         _check_widths(file, features, declaration.signature)
-        inputs = _in_order(specs(declaration.signature, "inputs"), names)
+        inputs = in_order(file, specs(declaration.signature, "inputs"), names)
     sides = narrowed(file, Signature((), tuple(outputs)), without_inputs(declaration))
     return Signature(inputs, sides.outputs)
-
-
-def _in_order(columns: tuple[TensorSpec, ...], names: Sequence[str]) -> tuple[TensorSpec, ...]:
-    """A column is known by its name: the model would take it for another in another place."""
-    by_name = {column.name: column for column in columns}
-    same = len(columns) == len(names) and by_name.keys() == set(names)
-    return tuple(by_name[name] for name in names) if same else columns
 
 
 def _check_widths(file: str, features: int, declared: DeclaredSignature) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from modelserve._kit.estimators import UnfitEstimator, load_skops
+from modelserve._kit.estimators import UnfitEstimator, feature_names, load_skops
 from modelserve.domain.inference import Array, DataType, Signature, TensorSpec
 from modelserve.domain.models import Runtime
 from modelserve.errors import InvalidPackage, Unavailable
@@ -55,8 +55,8 @@ def read_signature(path: Path, declaration: Declaration, alone: bool = False) ->
     single = np.result_type(*(tensor.datatype.numpy for tensor in tensors), np.float32)
     rows = [np.zeros((1, features), datatype) for datatype in (single, np.float64)]
     outputs, row = _outputs(path.name, estimator, rows[:1] if tensors else rows, declaration)
-    names = list(map(str, getattr(estimator, "feature_names_in_", ())))
-    return matrix_signature(path.name, features, outputs, declaration, names, DataType.of(row.dtype))
+    names, datatype = feature_names(estimator), DataType.of(row.dtype)
+    return matrix_signature(path.name, features, outputs, declaration, names, datatype)
 
 
 SKLEARN = SingleFile(Runtime.SKLEARN, (SKOPS, *PICKLES), read_signature, pickles=PICKLES)

@@ -6,13 +6,15 @@ Answers with ``predict`` as the first output and ``predict_proba`` as the second
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from modelserve._kit.estimator_parts import overwrites, stranger
-from modelserve._kit.estimators import UnfitEstimator, load_pickle, load_skops
+from modelserve._kit.estimators import UnfitEstimator, feature_names, load_pickle, load_skops
+from modelserve.domain.columns import in_order
 from modelserve.domain.inference import Array, DataType, Signature, Tensors
 from modelserve.domain.models import ModelPackage
 from modelserve.errors import InvalidPackage
@@ -32,7 +34,8 @@ class SklearnRuntime:
         _check_methods(file.name, estimator, signature)
         _one_job_each(estimator)
         turns = _turns(estimator) if package.pickled else ""  # skops builds nothing but what is known
-        run = _run(estimator, signature, bool(turns) or overwrites(estimator))
+        given = _given(file.name, estimator, signature)
+        run = _run(estimator, given, signature, bool(turns) or overwrites(estimator))
         return PlainModel(signature, run, steady=not package.pickled, turns=turns)
 
 
@@ -62,10 +65,10 @@ def _one_job_each(estimator: Any) -> None:
 
 
 def _run(
-    estimator: Any, signature: Signature, overwrites: bool
+    estimator: Any, given: Callable[[Tensors], Any], signature: Signature, overwrites: bool
 ) -> Callable[[Tensors, Sequence[str]], list[Array | None]]:
     """``overwrites``: whether it writes to its rows, so that each method gets rows of its own."""
-    given, names = _given(signature), [spec.name for spec in signature.outputs]
+    names = [spec.name for spec in signature.outputs]
     one_thread = OncePerThread(lambda: threadpool_limits(limits=1))
 
     def run(tensors: Tensors, wanted: Sequence[str]) -> list[Array | None]:
@@ -82,9 +85,13 @@ def _run(
     return run
 
 
-def _given(signature: Signature) -> Callable[[Tensors], Any]:
-    """What the estimator gets: a matrix, or a list of texts."""
+def _given(file: str, estimator: Any, signature: Signature) -> Callable[[Tensors], Any]:
+    """What the estimator gets: a list of texts, or a matrix with the columns in the order of its own.
+
+    Nobody but it knows that order where it was pickled. Raises InvalidPackage where no order is right.
+    """
     if all(spec.datatype is not DataType.BYTES for spec in signature.inputs):
-        return matrix(signature)
+        inputs = in_order(file, signature.inputs, feature_names(estimator))
+        return matrix(replace(signature, inputs=inputs))
     name = signature.inputs[0].name
     return lambda tensors: texts(name, tensors[name])
