@@ -5,10 +5,15 @@ from functools import partial
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LinearRegression
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.base import clone
+from sklearn.cluster import KMeans
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, StandardScaler
+from sklearn.svm import SVR
 
-from modelserve._kit.estimator_parts import overwrites, stranger
+from modelserve._kit.estimator_parts import fitted_on_singles, overwrites, stranger
 
 
 class Own:
@@ -51,6 +56,24 @@ def test_that_hold_each_other_end():
     estimator = holding([])
     estimator.found_.append(estimator)
     assert stranger(estimator) == ""
+
+
+ROWS = np.random.default_rng(0).normal(size=(20, 2))
+
+
+@pytest.mark.parametrize(
+    "estimator", [LinearRegression(), make_pipeline(OneHotEncoder(handle_unknown="ignore"), SVR()), KMeans(2)]
+)
+def test_tell_the_precision_of_what_it_was_fitted_on(estimator):
+    rows = ROWS.astype(np.float32)
+    assert fitted_on_singles(clone(estimator).fit(rows, rows[:, 0]))
+    assert not fitted_on_singles(clone(estimator).fit(ROWS, ROWS[:, 0]))
+
+
+def test_tell_the_precision_of_rows_and_not_of_targets():
+    targets = ROWS[:, 0].astype(np.float32)
+    assert not fitted_on_singles(LogisticRegression().fit(ROWS, np.sign(targets)))
+    assert not fitted_on_singles(TransformedTargetRegressor(transformer=MinMaxScaler()).fit(ROWS, targets))
 
 
 def test_may_be_told_to_write_to_their_rows():

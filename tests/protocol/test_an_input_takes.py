@@ -263,6 +263,29 @@ def test_an_optional_column_in_a_narrower_datatype_with_gaps(kind: DataType) -> 
     np.testing.assert_array_equal(found, [value, NAN])
 
 
+@every(BINARY)
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_single_precision_where_the_model_wants_double(send: Send, shape: tuple[int, ...]) -> None:
+    signature = Signature((TensorSpec("x", FP64, shape),), ())
+    found = send(signature, {"x": (FP32, [[0.7], [2.5]])})["x"]
+    assert (found.dtype, found.ravel().tolist()) == (np.float64, [float(np.float32(0.7)), 2.5])
+
+
+@pytest.mark.parametrize("send", [v2_json, v2_nested])
+@pytest.mark.parametrize("nullable", [False, True])
+def test_the_numbers_of_json_as_they_are_written(send: Send, nullable: bool) -> None:
+    """Single precision has no 0.7, and its neighbour is another number to a model of doubles."""
+    signature = Signature((TensorSpec("x", FP64, (-1, 2), nullable=nullable),), ())
+    found = send(signature, {"x": (FP32, [[0.7, 16777217]])})["x"]
+    assert (found.dtype, found.tolist()) == (np.float64, [[0.7, 16777217]])
+
+
+@every(V2)
+def test_double_precision_where_the_model_wants_single_not(send: Send) -> None:
+    with pytest.raises(InvalidInput, match='the model takes FP32 for "x"'):
+        send(Signature((TensorSpec("x", FP32, (-1,)),), ()), {"x": (FP64, [0.7])})
+
+
 @every(V2)
 def test_a_required_column_in_no_other_datatype(send: Send) -> None:
     with pytest.raises(InvalidInput, match='the model takes FP64 for "age"'):

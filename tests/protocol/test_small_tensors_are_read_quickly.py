@@ -46,11 +46,15 @@ def entry(datatype: str, shape: Any, data: Any, **more: Any) -> dict[str, Any]:
     st.one_of(st.lists(elements, max_size=7), st.lists(st.integers(0, 5), max_size=7), st.none()),
 )
 def test_whatever_it_reads_the_careful_way_reads_alike(datatype: DataType, shape: Any, data: Any) -> None:
-    entries = [entry(datatype, shape, data)]
-    found = quick.inputs(entries, signature(datatype))
+    for wanted in {datatype, DataType.FP64 if datatype is DataType.FP32 else datatype}:
+        _compare([entry(datatype, shape, data)], signature(wanted))
+
+
+def _compare(entries: list[Any], wanted: Signature) -> None:
+    found = quick.inputs(entries, wanted)
     if found is None:
         return
-    careful = oip._inputs(entries, signature(datatype), None)
+    careful = oip._inputs(entries, wanted, None)
     assert found["x"].dtype == careful["x"].dtype
     np.testing.assert_array_equal(found["x"], careful["x"])
 
@@ -61,6 +65,13 @@ def test_what_most_clients_send_is_read_here(datatype: DataType) -> None:
     assert found is not None
     assert found["x"].tolist() == [[1, 2], [3, 4]]
     assert found["x"].dtype == datatype.numpy
+
+
+def test_single_precision_for_a_model_of_double_precision_is_read_here() -> None:
+    found = quick.inputs([entry("FP32", [1, 2], [0.7, 16777217])], signature(DataType.FP64))
+    assert found is not None
+    assert found["x"].tolist() == [[0.7, 16777217]]
+    assert quick.inputs([entry("FP64", [1, 2], [1, 2])], signature(DataType.FP32)) is None
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,17 @@ COLUMNS = "{name: ts, datatype: INT64, shape: [-1]}, {name: day, datatype: INT64
 MATRIX = "{name: x, datatype: INT64, shape: [-1, 2]}"
 
 
+def test_of_lightgbm_takes_doubles(opened, tmp_path):
+    booster = lightgbm.train(
+        {"verbose": -1}, lightgbm.Dataset(WHOLE.astype(np.float64), TIMES % 100 > 50), 30
+    )
+    booster.save_model(tmp_path / "model.txt")
+    with opened(tmp_path) as model:
+        (spec,) = model.signature.inputs
+        answer = model.predict({"input": WHOLE.astype(spec.datatype.numpy)})["prediction"]
+    np.testing.assert_allclose(answer, booster.predict(WHOLE.astype(np.float64)))
+
+
 @pytest.mark.parametrize("inputs", [MATRIX, COLUMNS])
 def test_of_lightgbm_tells_large_whole_numbers_apart(opened, tmp_path, inputs):
     """Above 2^24 single precision does not."""

@@ -16,7 +16,7 @@ from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from modelserve.errors import InvalidInput, InvalidPackage, ModelFailed
 from modelserve.packages import open_package
@@ -89,6 +89,42 @@ def test_that_fails_on_numbers_has_failed_itself(opened, tmp_path):
     skops.io.dump(LogisticRegression().fit(ROWS, CLASSES), tmp_path / "model.skops")
     with opened(tmp_path) as loaded, pytest.raises(ModelFailed, match="the model failed"):
         loaded.predict({"input": np.ones((2, 9), np.float32)})
+
+
+def categories(*values):
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression(C=100))
+    return model.fit(np.array(values)[:, None].repeat(10, 0), np.arange(len(values)).repeat(10))
+
+
+TIMES = (1.7e9 + np.arange(100.0))[:, None]
+
+
+@pytest.mark.parametrize(
+    ("model", "row"),
+    [
+        (categories(0.1, 0.7, 2.3), 0.7),
+        (categories(16777216, 16777217, 16777219), 16777217),
+        (make_pipeline(StandardScaler(), LinearRegression()).fit(TIMES, TIMES[:, 0] - 1.7e9), 1.7e9 + 41),
+    ],
+    ids=["decimals", "ids", "times"],
+)
+def test_of_doubles_takes_doubles(opened, tmp_path, model, row):
+    """In single precision 0.7 is no category any more, two ids are one, and a time is a minute off."""
+    skops.io.dump(model, tmp_path / "model.skops")
+    with opened(tmp_path) as loaded:
+        (spec,) = loaded.signature.inputs
+        given = np.array([[row]], spec.datatype.numpy)
+        np.testing.assert_array_equal(loaded.predict({"input": given})["label"], model.predict([[row]]))
+
+
+def test_of_single_precision_takes_that(opened, tmp_path):
+    """0.7 in double precision is no category of it."""
+    model = categories(*np.array([0.1, 0.7, 2.3], np.float32))
+    skops.io.dump(model, tmp_path / "model.skops")
+    with opened(tmp_path) as loaded:
+        (spec,) = loaded.signature.inputs
+        given = np.array([[0.7]], spec.datatype.numpy)
+        assert loaded.predict({"input": given})["label"].tolist() == [1]
 
 
 # In which order it gets its columns.

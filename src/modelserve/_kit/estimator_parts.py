@@ -15,6 +15,8 @@ _LIBRARIES = frozenset(
     {"sklearn", "xgboost", "lightgbm", "numpy", "scipy", "builtins", "collections", "ctypes"}
 )
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, type)
+_OF_TARGETS = frozenset({"classes_", "transformer_"})
+"""Attributes learnt from what is to be predicted, and not from rows."""
 _MOST = 1_000_000
 """Parts that are looked at; what holds more is not known."""
 
@@ -42,6 +44,23 @@ def overwrites(estimator: Any) -> bool:
     return any(name.rpartition("__")[2] == "copy" and not value for name, value in parameters.items())
 
 
+def fitted_on_singles(estimator: Any) -> bool:
+    """Whether a part has learnt from numbers of single precision, which it compares with such numbers alone:
+    0.1 in double precision is another. What it was fitted on shows in the arrays that it learnt.
+    """
+    seen: dict[int, Any] = {}
+    left = [estimator]
+    while left and len(seen) < _MOST:
+        part = left.pop()
+        if id(part) in seen or isinstance(part, str | bytes | int | float | None):
+            continue
+        seen[id(part)] = part
+        if isinstance(part, np.ndarray) and part.dtype == np.float32:
+            return True
+        left += _inside(part, _OF_TARGETS)
+    return False
+
+
 def _is_known(part: Any) -> bool:
     """A linear booster of XGBoost has no promise for several threads."""
     if isinstance(part, types.MethodType | types.ModuleType):
@@ -56,7 +75,8 @@ def _name(part: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"  # a function made by exec() has no module, and is unknown
 
 
-def _inside(part: Any) -> Iterator[Any]:
+def _inside(part: Any, without: frozenset[str] = frozenset()) -> Iterator[Any]:
+    """What it holds, but for attributes of these names."""
     if isinstance(part, dict):
         yield from part.keys()
         yield from part.values()
@@ -65,4 +85,5 @@ def _inside(part: Any) -> Iterator[Any]:
     elif isinstance(part, np.ndarray):
         yield from part.ravel() if part.dtype == object else ()
     if not isinstance(part, _FUNCTIONS):
-        yield from getattr(part, "__dict__", {}).values()
+        held = getattr(part, "__dict__", {})
+        yield from (value for name, value in held.items() if name not in without)

@@ -35,7 +35,10 @@ def _looks_right(path: Path) -> bool:
 
 
 def read_signature(path: Path, declaration: Declaration, alone: bool = False) -> Signature:
-    """One matrix in, the booster's prediction out. Raises InvalidPackage for a damaged file."""
+    """One matrix in, of doubles as its thresholds are; the booster's prediction out.
+
+    Raises InvalidPackage for a damaged file.
+    """
     text = read_text(path)
     try:
         header = _check_whole(text)
@@ -49,9 +52,8 @@ def read_signature(path: Path, declaration: Declaration, alone: bool = False) ->
         ) from error
     shape = (-1,) if columns == 1 else (-1, columns)
     outputs = [TensorSpec(OUTPUT, DataType.FP64, shape)]
-    return matrix_signature(
-        path.name, features, outputs, declaration, header.get("feature_names", "").split()
-    )
+    names = header.get("feature_names", "").split()
+    return matrix_signature(path.name, features, outputs, declaration, names, DataType.FP64)
 
 
 LIGHTGBM = SingleFile(Runtime.LIGHTGBM, (".txt",), read_signature, _looks_right)

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from modelserve._kit.estimator_parts import fitted_on_singles
 from modelserve._kit.estimators import UnfitEstimator, feature_names, load_skops
 from modelserve.domain.inference import Array, DataType, Signature, TensorSpec
 from modelserve.domain.models import Runtime
 from modelserve.errors import InvalidPackage, Unavailable
-from modelserve.packages.declaration import FILE_NAME, Declaration
+from modelserve.packages.declaration import FILE_NAME, Declaration, DeclaredTensor
 from modelserve.packages.matrices import matrix_signature
 from modelserve.packages.signatures import declared_signature, narrowed, specs, without_inputs
 from modelserve.packages.single_file import SingleFile
@@ -52,9 +53,8 @@ def read_signature(path: Path, declaration: Declaration, alone: bool = False) ->
             f"{path.name}: does not say how many features it takes (n_features_in_); for a model of texts "
             f"declare `signature: {{inputs: [{{name: text, datatype: BYTES, shape: [-1]}}]}}` in {FILE_NAME}"
         )
-    single = np.result_type(*(tensor.datatype.numpy for tensor in tensors), np.float32)
-    rows = [np.zeros((1, features), datatype) for datatype in (single, np.float64)]
-    outputs, row = _outputs(path.name, estimator, rows[:1] if tensors else rows, declaration)
+    rows = [np.zeros((1, features), datatype) for datatype in _precisions(estimator, tensors)]
+    outputs, row = _outputs(path.name, estimator, rows, declaration)
     names, datatype = feature_names(estimator), DataType.of(row.dtype)
     return matrix_signature(path.name, features, outputs, declaration, names, datatype)
 
@@ -84,6 +84,15 @@ def _load(path: Path) -> Any:
             f"save a fitted classifier, regressor or pipeline that ends in one"
         )
     return estimator
+
+
+def _precisions(estimator: Any, tensors: Sequence[DeclaredTensor]) -> list[np.dtype[Any]]:
+    """Of its matrix, the likeliest first: the declared one, else that in which it was fitted. Rounded to
+    single precision, 0.7 is no category any more that was fitted as a double, and large ids are one."""
+    single, double = np.dtype(np.float32), np.dtype(np.float64)
+    if tensors:
+        return [np.result_type(*(tensor.datatype.numpy for tensor in tensors), single)]
+    return [single, double] if fitted_on_singles(estimator) else [double, single]
 
 
 def _outputs(

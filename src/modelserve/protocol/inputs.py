@@ -4,6 +4,7 @@
 the same elements in the same order; MLServer's clients write columns so. *Values may be missing* where
 the signature says so: null in JSON, NaN for the model. *An optional input* may be left out, as if all of its
 values were missing; it may also come in a narrower datatype, as a column without missing values does.
+*FP64 takes FP32*, which it holds exactly; from JSON it takes the numbers as they are written.
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ def datatype(told: object, spec: TensorSpec, place: str) -> DataType:
     """The datatype in which an input comes. Raises InvalidInput for one that the model does not take."""
     if told == spec.datatype:
         return spec.datatype
-    narrow = _KINDS.get(told) if spec.optional and isinstance(told, str) else None
-    if narrow is None or not np.can_cast(narrow.numpy, spec.datatype.numpy):
+    narrow = _KINDS.get(told) if isinstance(told, str) else None
+    if narrow is DataType.FP32 and spec.datatype is DataType.FP64:
+        return narrow
+    if narrow is None or not spec.optional or not np.can_cast(narrow.numpy, spec.datatype.numpy):
         raise values.got(place, told, f'the model takes {spec.datatype} for "{spec.name}"')
     return narrow
 
@@ -63,6 +66,8 @@ def array(data: list[Any], spec: TensorSpec, place: str, kind: DataType | None =
     """
     if not spec.nullable:
         return arrays.array(data, spec.datatype, place)
+    if kind is DataType.FP32:
+        kind = spec.datatype  # what single precision would make of 0.7 is not what was written
     booleans = spec.optional and kind is None
     found, gaps = arrays.array_and_gaps(data, kind or spec.datatype, place, booleans)
     found = found.astype(spec.datatype.numpy, copy=False)

@@ -36,13 +36,17 @@ def inputs(entries: object, signature: Signature) -> Tensors | None:
 
 
 def _tensor(entry: dict[str, Any], spec: TensorSpec) -> Array | None:
-    if len(entry) != 4 or entry.get("name") != spec.name or entry.get("datatype") != spec.datatype:
+    if len(entry) != 4 or entry.get("name") != spec.name or not _takes(entry.get("datatype"), spec.datatype):
         return None
     shape, data = entry.get("shape"), entry.get("data")
     if type(data) is not list or not 0 < len(data) <= SMALL or not _fits(shape, spec.shape, len(data)):
         return None
     array = _array(data, spec.datatype)
     return array if array is None or len(spec.shape) == 1 else array.reshape(shape)
+
+
+def _takes(told: object, wanted: DataType) -> bool:
+    return told == wanted or (wanted is DataType.FP64 and told == DataType.FP32)
 
 
 def _fits(shape: object, wanted: tuple[int, ...], size: int) -> bool:
