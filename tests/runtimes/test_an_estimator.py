@@ -8,13 +8,16 @@ import joblib
 import lightgbm
 import numpy as np
 import pytest
+import scipy.sparse
 import skops.io
 import xgboost
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.impute import SimpleImputer
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
@@ -89,6 +92,27 @@ def test_that_fails_on_numbers_has_failed_itself(opened, tmp_path):
     skops.io.dump(LogisticRegression().fit(ROWS, CLASSES), tmp_path / "model.skops")
     with opened(tmp_path) as loaded, pytest.raises(ModelFailed, match="the model failed"):
         loaded.predict({"input": np.ones((2, 9), np.float32)})
+
+
+def test_that_answers_with_a_sparse_matrix_gives_a_plain_one(opened, tmp_path):
+    labels = scipy.sparse.csr_matrix((ROWS > 0).astype(np.int64))
+    model = OneVsRestClassifier(LogisticRegression()).fit(ROWS, labels)
+    skops.io.dump(model, tmp_path / "model.skops")
+    with opened(tmp_path) as loaded:
+        answer = loaded.predict({"input": ROWS})
+    np.testing.assert_array_equal(answer["label"], model.predict(ROWS).toarray())
+
+
+@pytest.mark.parametrize("declared", [None, "signature: {inputs: [{name: x, datatype: FP64, shape: [-1]}]}"])
+def test_that_is_isotonic_takes_one_column(opened, tmp_path, declared):
+    rows = ROWS[:, 0].astype(np.float64)
+    model = IsotonicRegression(out_of_bounds="clip").fit(rows, rows**3)
+    skops.io.dump(model, tmp_path / "model.skops")
+    if declared:
+        (tmp_path / "modelserve.yaml").write_text(declared)
+    with opened(tmp_path) as loaded:
+        answer = loaded.predict({"x": rows} if declared else {"input": rows[:, None]})
+    np.testing.assert_array_equal(answer["label"], model.predict(rows))
 
 
 def categories(*values):

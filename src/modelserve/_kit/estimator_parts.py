@@ -23,18 +23,11 @@ _MOST = 1_000_000
 
 def stranger(estimator: Any) -> str:
     """The first part of which it is not known that threads may share it; empty if there is none."""
-    seen: dict[int, Any] = {}
-    left = [estimator]
-    while left:
-        part = left.pop()
-        if id(part) in seen or isinstance(part, str | bytes | int | float | None):
-            continue
+    for count, part in enumerate(parts(estimator)):
         if not _is_known(part):
             return _name(part)
-        if len(seen) >= _MOST:
+        if count >= _MOST:
             return f"more than {_MOST} parts"
-        seen[id(part)] = part  # held, so that no other gets its id
-        left += _inside(part)
     return ""
 
 
@@ -48,17 +41,21 @@ def fitted_on_singles(estimator: Any) -> bool:
     """Whether a part has learnt from numbers of single precision, which it compares with such numbers alone:
     0.1 in double precision is another. What it was fitted on shows in the arrays that it learnt.
     """
+    learnt = parts(estimator, _OF_TARGETS)
+    return any(isinstance(part, np.ndarray) and part.dtype == np.float32 for part in learnt)
+
+
+def parts(estimator: Any, without: frozenset[str] = frozenset()) -> Iterator[Any]:
+    """It and all that it holds, each once, but for what attributes of these names hold."""
     seen: dict[int, Any] = {}
     left = [estimator]
-    while left and len(seen) < _MOST:
+    while left:
         part = left.pop()
         if id(part) in seen or isinstance(part, str | bytes | int | float | None):
             continue
-        seen[id(part)] = part
-        if isinstance(part, np.ndarray) and part.dtype == np.float32:
-            return True
-        left += _inside(part, _OF_TARGETS)
-    return False
+        seen[id(part)] = part  # held, so that no other gets its id
+        yield part
+        left += _inside(part, without)
 
 
 def _is_known(part: Any) -> bool:

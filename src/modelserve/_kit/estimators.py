@@ -11,11 +11,32 @@ import json
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from modelserve._kit.sklearn_splines import SPLINE, UnfitSplines, check_splines
 from modelserve._kit.sklearn_trees import UnfitTrees, check_trees
 
+_SPLITTERS = (
+    *("GroupKFold", "GroupShuffleSplit", "KFold", "LeaveOneGroupOut", "LeaveOneOut", "LeavePGroupsOut"),
+    *("LeavePOut", "PredefinedSplit", "RepeatedKFold", "RepeatedStratifiedKFold", "ShuffleSplit"),
+    *("StratifiedGroupKFold", "StratifiedKFold", "StratifiedShuffleSplit", "TimeSeriesSplit"),
+)
+_METRICS = (
+    *("_classification.accuracy_score", "_classification.balanced_accuracy_score"),
+    *("_classification.brier_score_loss", "_classification.f1_score", "_classification.jaccard_score"),
+    *("_classification.log_loss", "_classification.matthews_corrcoef", "_classification.precision_score"),
+    *("_classification.recall_score", "_ranking.average_precision_score", "_ranking.roc_auc_score"),
+    *("_regression.explained_variance_score", "_regression.max_error", "_regression.mean_absolute_error"),
+    *("_regression.mean_absolute_percentage_error", "_regression.mean_gamma_deviance"),
+    *("_regression.mean_poisson_deviance", "_regression.mean_squared_error"),
+    *("_regression.mean_squared_log_error", "_regression.median_absolute_error", "_regression.r2_score"),
+    *("_regression.root_mean_squared_error", "_regression.root_mean_squared_log_error"),
+)
 _KNOWN = frozenset(
     {
         # Checked once they are built: skops does not know them because they may point anywhere.
@@ -32,8 +53,24 @@ _KNOWN = frozenset(
         "sklearn.calibration._SigmoidCalibration",
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        "sklearn._loss.loss.HalfTweedieLoss",
+        # A dict whose keys are attributes: what ensembles call their members.
+        "sklearn.utils._bunch.Bunch",
+        # What boosting puts before its trees where some columns are categories; _check_partials sees to it.
+        "functools.partial",
+        "sklearn.utils.validation.check_array",
+        # Splines are checked once they are built; they keep this function for what they are given.
+        SPLINE,
+        "scipy._lib.array_api_compat.numpy._aliases.asarray",
+        # How a search for parameters divided its rows and scored: asked while it is fitted alone.
+        "sklearn.metrics._scorer._PassthroughScorer",
+        "sklearn.metrics._scorer._Scorer",
+        *(f"sklearn.model_selection._split.{name}" for name in _SPLITTERS),
+        *(f"sklearn.metrics.{name}" for name in _METRICS),
     }
 )
+_PARTIAL = "sklearn.utils.validation.check_array"
+"""The one function that may come with arguments of its own."""
 
 
 _NAMELESS = "X does not have valid feature names"
@@ -61,6 +98,7 @@ def load_skops(path: Path) -> Any:
         warnings.filterwarnings("ignore", _NAMELESS, UserWarning)
         estimator = skops.io.load(path, trusted=named)
         check_trees(estimator)
+        check_splines(estimator)
         return estimator
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise UnfitEstimator(
@@ -68,7 +106,7 @@ def load_skops(path: Path) -> Any:
         ) from error
     except (UnfitEstimator, ModuleNotFoundError):
         raise
-    except UnfitTrees as error:
+    except (UnfitTrees, UnfitSplines) as error:
         raise UnfitEstimator(str(error)) from error
     except UntrustedTypesFoundException as error:
         raise UnfitEstimator(f"is refused by skops: {_line(error)}") from error
@@ -95,6 +133,19 @@ def feature_names(estimator: Any) -> list[str]:
     return [] if names is None else list(map(str, names))
 
 
+def width(estimator: Any) -> int | None:
+    """How many columns it takes; None where it does not say. An isotonic regression has no need to."""
+    features = getattr(estimator, "n_features_in_", None)
+    if features is None and type(estimator).__name__ == "IsotonicRegression":
+        return 1
+    return features if isinstance(features, int) else None
+
+
+def dense(answer: Any) -> NDArray[Any]:
+    """What it answered as an array: of labels that were fitted as a sparse matrix, it answers with one."""
+    return np.asarray(answer.toarray() if hasattr(answer, "toarray") else answer)
+
+
 def _check_whole(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         if "schema.json" not in archive.namelist():
@@ -102,8 +153,46 @@ def _check_whole(path: Path) -> None:
         damaged = archive.testzip()
         if damaged is not None:
             raise UnfitEstimator(f"is damaged at {damaged}; save it again with `skops.io.dump`")
-        if not isinstance(json.loads(archive.read("schema.json")), dict):
+        schema = json.loads(archive.read("schema.json"))
+        if not isinstance(schema, dict):
             raise UnfitEstimator("has a schema.json that is no object; save it again with `skops.io.dump`")
+        _check_partials(schema)
+
+
+def _check_partials(schema: dict[str, Any]) -> None:
+    """Raise UnfitEstimator where arguments are bound to anything but a function that is known to be harmless
+    with any: skops asks of a partial no more than what its function is called.
+
+    A node stands for any other of the same number (``__id__``), so all of that number count.
+    """
+    nodes = list(_nodes(schema))
+    bound = [node["content"]["func"] for node in nodes if node.get("__loader__") == "PartialNode"]
+    numbers = {function["__id__"] for function in bound if "__id__" in function}
+    named = (node for node in nodes if "__id__" in node and node["__id__"] in numbers)
+    wrong = next((node for node in (*bound, *named) if not _is_checking(node)), None)
+    if wrong is not None:
+        name = f"{wrong.get('__module__')}.{wrong.get('__class__')}"
+        raise UnfitEstimator(
+            f"binds arguments to {name}, which is not known to be safe, and so is not built; "
+            f"of functions with arguments, only {_PARTIAL} is"
+        )
+
+
+def _is_checking(node: dict[str, Any]) -> bool:
+    """Whether it is that function; older files say what a function is in its content."""
+    name = f"{node.get('__module__')}.{node.get('__class__')}"
+    return (name, node.get("__loader__"), "content" in node) == (_PARTIAL, "FunctionNode", False)
+
+
+def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    left = [schema]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            yield value
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
 
 
 def _line(error: Exception) -> str:

@@ -7,6 +7,7 @@ look whether they are there: a crafted or damaged file could end the process or 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def check_trees(estimator: Any) -> None:
             _check_predictor(tree, features)
 
 
+_HISTOGRAMS = "sklearn.ensemble._hist_gradient_boosting.gradient_boosting."
 _Seen = set[tuple[int, int | None]]
 
 
@@ -48,6 +50,8 @@ def _trees(value: Any, features: int | None, depth: int, seen: _Seen) -> Iterato
         yield value, features
         return
     features = _width(value, features)
+    if name.startswith(_HISTOGRAMS) and features is not None:
+        _check_boosting(value, features)
     for inner in _inside(value):
         yield from _trees(inner, features, depth + 1, seen)
 
@@ -75,12 +79,52 @@ def _inside(value: Any) -> Iterator[Any]:
         yield from getattr(value, "__dict__", {}).values()
 
 
+def _check_boosting(boosting: Any, features: int) -> None:
+    """What is looked up for each feature that a node asks for its category, and whether the trees get as many
+    columns as they name: what is put before them to encode categories could leave some out."""
+    held = vars(boosting)
+    before = held.get("_preprocessor")
+    if before is not None and not _encodes(before, features):
+        raise UnfitTrees(f"prepares its {features} features otherwise than scikit-learn does")
+    trees = [tree for each in held.get("_predictors", ()) for tree in each]
+    asked = {int(index) for tree in trees for index in _categorical(tree)["feature_idx"]}
+    known = np.asarray(getattr(held.get("_bin_mapper"), "is_categorical_", ()))
+    if asked and (known.shape != (features,) or not asked <= set(np.flatnonzero(known).tolist())):
+        raise UnfitTrees("holds a tree that asks for the category of a feature that has none")
+
+
+def _encodes(before: Any, features: int) -> bool:
+    """Whether it encodes some columns, checks the others and gives as many as it gets."""
+    steps = vars(before).get("transformers_")
+    if _kind(before) != "ColumnTransformer" or not isinstance(steps, list) or len(steps) < 2:
+        return False
+    (_, encoder, encoded), (_, rest, others), *more = steps
+    if any(each[1] != "drop" for each in more):
+        return False
+    masks = [mask for mask in (encoded, others) if isinstance(mask, np.ndarray) and mask.dtype == np.bool_]
+    kinds = (_kind(encoder), _kind(rest)) == ("OrdinalEncoder", "FunctionTransformer")
+    checks = isinstance(getattr(rest, "func", None), partial)  # of check_array alone: the file was looked at
+    whole = [mask.shape for mask in masks] == [(features,)] * 2 and bool((masks[0] ^ masks[1]).all())
+    return kinds and checks and whole
+
+
+def _kind(part: Any) -> str:
+    """The name of a class of scikit-learn's own; empty for others."""
+    return type(part).__name__ if type(part).__module__.startswith("sklearn.") else ""
+
+
+def _categorical(tree: Any) -> Any:
+    """Its nodes that ask for a category."""
+    nodes = tree.nodes
+    return nodes[(nodes["is_leaf"] == 0) & (nodes["is_categorical"] != 0)]
+
+
 def _check_predictor(tree: Any, features: int) -> None:
     nodes, inner = tree.nodes, tree.nodes["is_leaf"] == 0
     left = np.where(inner, nodes["left"].astype(np.int64), -1)
     right = np.where(inner, nodes["right"].astype(np.int64), -1)
     _check(left, right, nodes["feature_idx"].astype(np.int64), features)
-    sets = nodes["bitset_idx"][inner & (nodes["is_categorical"] == 1)]
+    sets = _categorical(tree)["bitset_idx"]
     if (sets >= len(tree.raw_left_cat_bitsets)).any():
         raise UnfitTrees("holds a tree that asks for a set of categories that is not there")
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from modelserve._kit.estimator_parts import fitted_on_singles
-from modelserve._kit.estimators import UnfitEstimator, feature_names, load_skops
+from modelserve._kit.estimators import UnfitEstimator, dense, feature_names, load_skops, width
 from modelserve.domain.inference import Array, DataType, Signature, TensorSpec
 from modelserve.domain.models import Runtime
 from modelserve.errors import InvalidPackage, Unavailable
@@ -47,8 +47,8 @@ def read_signature(path: Path, declaration: Declaration, alone: bool = False) ->
         outputs, _ = _outputs(path.name, estimator, [["text"]], declaration)
         sides = narrowed(path.name, Signature((), outputs), without_inputs(declaration))
         return replace(sides, inputs=specs(declaration.signature, "inputs"))
-    features = getattr(estimator, "n_features_in_", None)
-    if not isinstance(features, int):
+    features = width(estimator)
+    if features is None:
         raise InvalidPackage(
             f"{path.name}: does not say how many features it takes (n_features_in_); for a model of texts "
             f"declare `signature: {{inputs: [{{name: text, datatype: BYTES, shape: [-1]}}]}}` in {FILE_NAME}"
@@ -116,7 +116,7 @@ def _outputs(
 
 
 def _answered(estimator: Any, row: Any) -> tuple[TensorSpec, ...]:
-    found = [_spec(LABEL, estimator.predict(row))]
+    found = [_spec(LABEL, dense(estimator.predict(row)))]
     if hasattr(estimator, "predict_proba"):
         probabilities = estimator.predict_proba(row)
         if isinstance(probabilities, np.ndarray):

@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from modelserve._kit.estimator_parts import overwrites, stranger
-from modelserve._kit.estimators import UnfitEstimator, feature_names, load_pickle, load_skops
+from modelserve._kit.estimators import UnfitEstimator, dense, feature_names, load_pickle, load_skops
 from modelserve.domain.columns import in_order
 from modelserve.domain.inference import Array, DataType, Signature, Tensors
 from modelserve.domain.models import ModelPackage
@@ -76,7 +75,7 @@ def _run(
         rows = given(tensors)
         methods = (estimator.predict, getattr(estimator, "predict_proba", None))
         return [
-            np.asarray(method(rows.copy() if overwrites else rows))
+            dense(method(rows.copy() if overwrites else rows))
             if name in wanted and method is not None
             else None
             for name, method in zip(names, methods, strict=False)
