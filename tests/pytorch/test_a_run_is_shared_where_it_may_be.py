@@ -68,6 +68,31 @@ def test_not_of_one_whose_output_has_other_rows(save_export, sharing):
     assert 'calls its first axis "' in sharing(package).why
 
 
+class InPairs(torch.nn.Module):
+    """Answers rows one by one, but holds nothing for an odd number of them."""
+
+    def forward(self, x):
+        return x * 2 if x.shape[0] % 2 == 0 else x
+
+
+def test_not_of_one_that_was_exported_for_some_numbers_of_rows(save_export, sharing, tmp_path):
+    axes = ({0: torch.export.Dim.DYNAMIC},)
+    package = save_export(InPairs(), EXAMPLE, axes=axes)
+    assert sharing(package).why == "its program is made for runs with x.shape[0] % 2 == 0"
+    (tmp_path / "modelserve.yaml").write_text("batching: true")
+    assert sharing(package.parent).why == "its program is made for runs with x.shape[0] % 2 == 0"
+
+
+class Joined(torch.nn.Module):
+    def forward(self, x, y):
+        return x + y
+
+
+def test_of_one_whose_inputs_have_as_many_rows(save_export, sharing):
+    axes = ({0: torch.export.Dim.DYNAMIC},) * 2
+    assert sharing(save_export(Joined(), EXAMPLE * 2, axes=axes)) == TOGETHER
+
+
 class AsManyAsTheLargest(torch.nn.Module):
     """As many columns as the largest number of all rows says."""
 

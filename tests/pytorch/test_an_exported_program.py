@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from modelserve.domain.inference import DataType, TensorSpec
-from modelserve.errors import InvalidPackage, ModelFailed
+from modelserve.errors import InvalidInput, InvalidPackage, ModelFailed
 from modelserve.packages import open_package
 
 ONES = np.ones((3, 3), np.float32)
@@ -177,6 +177,50 @@ def test_with_sizes_that_are_computed_answers_as_its_module_does(save_export, lo
     np.testing.assert_allclose(answers["output"], module(example).numpy(), rtol=1e-6)
 
 
+class Halved(torch.nn.Module):
+    """Another program for an odd number of columns, which an export of an even one does not hold."""
+
+    def forward(self, x):
+        return x[:, ::2] + x[:, 1::2] if x.shape[1] % 2 == 0 else x
+
+
+class Wider(torch.nn.Module):
+    def forward(self, x, y):
+        return x.sum(1) if x.shape[1] > y.shape[1] else y.sum(1)
+
+
+ANY = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+
+
+@pytest.mark.parametrize("strict", [False, True])
+class TestThatTookABranch:
+    """It holds the branch that was taken for the example, and answers only lengths that take the same."""
+
+    def test_refuses_lengths_of_the_other(self, save_export, load, strict):
+        model = load(save_export(Halved(), (torch.zeros(2, 4),), axes=(ANY,), strict=strict))
+        assert model.predict({"x": ONES.repeat(2, 1)})["output"].tolist() == [[2, 2, 2]] * 3
+        with pytest.raises(InvalidInput) as caught:
+            model.predict({"x": ONES})
+        assert caught.value.message == (
+            "input 'x' has shape [3, 3]; the program was exported for x.shape[1] % 2 == 0"
+        )
+
+    def test_between_inputs_tells_all_of_them_by_their_declared_names(self, save_export, load, strict):
+        path = save_export(Wider(), (torch.zeros(2, 4), torch.zeros(2, 3)), axes=(ANY, ANY), strict=strict)
+        tensor = "datatype: FP32, shape: [-1, -1]"
+        (path.parent / "modelserve.yaml").write_text(
+            f"signature: {{inputs: [{{name: long, {tensor}}}, {{name: short, {tensor}}}]}}"
+        )
+        model = load(path.parent)
+        assert model.predict({"long": ONES, "short": ONES[:, :2]})["output"].tolist() == [3, 3, 3]
+        with pytest.raises(InvalidInput) as caught:
+            model.predict({"long": ONES, "short": ONES})
+        assert caught.value.message == (
+            "input 'long' has shape [3, 3] and 'short' has shape [3, 3]; the program was exported for "
+            "long.shape[1] > short.shape[1]"
+        )
+
+
 def test_fails_on_what_it_can_not_take_and_works_on(affine, load):
     model = load(affine)
     with pytest.raises(ModelFailed) as caught:
@@ -259,9 +303,16 @@ class TestThatIsHostile:
 
         assert "says in_spec: " in refusal(rewrite(self.model(change)))
 
-    def test_by_its_guards(self, rewrite, load):
+    def test_by_its_guards(self, rewrite):
         def change(document):
             document["guards_code"] = [self.call]
+
+        assert f"exported under a condition that can't be checked here: {self.call!r}"[:60] in refusal(
+            rewrite(self.model(change))
+        )
+
+    def test_by_its_notes(self, rewrite, load):
+        def change(document):
             document["graph_module"]["graph"]["nodes"][0]["metadata"]["stack_trace"] = f"\n{self.call}\n"
 
         np.testing.assert_array_equal(

@@ -3,7 +3,7 @@
 ``torch.export.load`` trusts its file: it unpickles sample inputs, evaluates the sizes of tensors as Python,
 executes guards, takes operators from anywhere below ``torch`` and loads compiled libraries. So a program is
 vetted here against what an export of tensors needs, and a clean copy of it is what PyTorch gets to see: no
-pickles, no guards, no notes.
+pickles, no guards, no notes. What the guards say is read as data (see ``torch_guards``).
 
 ``torch.jit.load`` reads TorchScript with an interpreter of its own, which knows no Python; what it could do
 to the machine is read and write files, and a program that calls these two operators is refused.
@@ -51,15 +51,15 @@ def kind_of(path: Path) -> Kind:
 def read_program(path: Path) -> Program:
     """What the program takes and gives. Raises UnfitArchive for what :func:`clean_copy` would refuse."""
     with _open(path) as archive:
-        document = _vetted(archive, _names(archive))[0]
-    return values(document)
+        return _vetted(archive, _names(archive))[1]
 
 
-def clean_copy(path: Path, copy: BinaryIO) -> None:
-    """Write the program with its weights, and nothing else, into ``copy``. Raises UnfitArchive."""
+def clean_copy(path: Path, copy: BinaryIO) -> Program:
+    """Write the program with its weights, and nothing else, into ``copy``: what it takes and gives, and under
+    which conditions, which are not in the copy. Raises UnfitArchive."""
     with _open(path) as archive, zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as clean:
         names = _names(archive)
-        document, kept = _vetted(archive, names)
+        document, program, kept = _vetted(archive, names)
         clean.writestr(f"model/{_MODEL}", json.dumps(document))
         clean.writestr("model/data/sample_inputs/model.pt", b"")
         clean.writestr("model/.data/serialization_id", "0" * 40)
@@ -70,6 +70,7 @@ def clean_copy(path: Path, copy: BinaryIO) -> None:
             ):
                 while piece := source.read(1 << 20):
                     to.write(piece)
+        return program
 
 
 # What a file may hold.
@@ -126,8 +127,9 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 def _vetted(
     archive: zipfile.ZipFile, names: Mapping[str, zipfile.ZipInfo]
-) -> tuple[dict[str, Any], list[str]]:
-    """The program without guards and notes, and the names of what it needs beside it."""
+) -> tuple[dict[str, Any], Program, list[str]]:
+    """The program without guards and notes, what it takes and gives, and the names of what it needs beside
+    it."""
     kept = []
     for name in names:
         if name in _SMALL or name in _PAYLOADS or _PLAIN.fullmatch(name):
@@ -139,7 +141,9 @@ def _vetted(
             )
     for name in _PAYLOADS:
         _check_payload(name, _json(archive, names, name))
-    return plain(_json(archive, names, _MODEL)), kept
+    document = _json(archive, names, _MODEL)
+    guards = document.get("guards_code")
+    return plain(document), values(document, guards), kept
 
 
 def _json(archive: zipfile.ZipFile, names: Mapping[str, zipfile.ZipInfo], name: str) -> dict[str, Any]:

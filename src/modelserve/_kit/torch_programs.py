@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from modelserve._kit.torch_guards import Guard, Path, Places, UnreadableGuard, read_guards
 
 
 class UnfitArchive(ValueError):
@@ -31,10 +33,11 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What an exported program takes and gives, in order."""
+    """What an exported program takes and gives, in order, and which lengths of its inputs it was made for."""
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    guards: tuple[Guard, ...] = ()
 
 
 def plain(document: dict[str, Any]) -> dict[str, Any]:
@@ -47,10 +50,14 @@ def plain(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def values(document: Mapping[str, Any]) -> Program:
-    """What the program takes and gives, in order. Raises UnfitArchive."""
+def values(document: Mapping[str, Any], guards: Any = ()) -> Program:
+    """What the program takes and gives, in order; ``guards`` are those that the document had, if any. Raises
+    UnfitArchive."""
     try:
-        return _program(document["graph_module"])
+        program = _program(document["graph_module"])
+        return replace(program, guards=_guards(guards or (), document["graph_module"], program.inputs))
+    except UnfitArchive:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
         raise UnfitArchive(f"has a program that can't be read ({error!r}); export it again") from error
 
@@ -196,3 +203,56 @@ def _first_axis(sizes: Sequence[Mapping[str, Any]]) -> str | None:
         return None
     expression = sizes[0].get("as_expr") if sizes else None
     return expression.get("expr_str") if isinstance(expression, Mapping) else None
+
+
+# What a program takes for granted.
+
+
+def _guards(texts: Any, module: Mapping[str, Any], inputs: Sequence[Value]) -> tuple[Guard, ...]:
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("guards_code")
+    try:
+        return read_guards(texts, _places(module), [value.shape for value in inputs])
+    except UnreadableGuard as error:
+        raise UnfitArchive(
+            f"was exported under a condition that can't be checked here: {str(error)[:200]!r}; give the axes "
+            f"that it speaks of a fixed length, or leave out the branch in the program that goes by it"
+        ) from error
+
+
+def _places(module: Mapping[str, Any]) -> Places:
+    """By the names of the parameters, and by ``flat_args``, as exports in strict mode have it."""
+    specs = [
+        spec for spec in module["signature"]["input_specs"] if spec.keys() & {"user_input", "constant_input"}
+    ]
+    tensors: dict[Path, int] = {}
+    constants: dict[Path, Any] = {}
+    count = 0
+    for at, (path, spec) in enumerate(zip(_paths(module), specs, strict=True)):
+        if "user_input" in spec:
+            tensors[path] = tensors["flat_args", at] = count
+            count += 1
+        else:
+            (constants[path],) = spec["constant_input"]["value"].values()
+            constants["flat_args", at] = constants[path]
+    return Places(tensors, constants)
+
+
+def _paths(module: Mapping[str, Any]) -> Iterator[Path]:
+    """Where each argument stands among those of ``forward``, in order."""
+    top = next(entry for entry in module["module_call_graph"] if entry["fqn"] == "")["signature"]
+    by_place, by_name = json.loads(top["in_spec"])[1]["children_spec"]
+    names = top.get("forward_arg_names") or []
+    for at, argument in enumerate(by_place["children_spec"]):
+        yield from _below(argument, (names[at] if at < len(names) else f"args_{at}",))
+    for name, argument in zip(json.loads(by_name["context"]), by_name["children_spec"], strict=True):
+        yield from _below(argument, (name,))
+
+
+def _below(tree: Mapping[str, Any], path: Path) -> Iterator[Path]:
+    if tree["type"] is None:
+        yield path
+        return
+    keys = json.loads(tree["context"]) if tree["context"] else None
+    for key, inner in zip(keys or range(len(tree["children_spec"])), tree["children_spec"], strict=True):
+        yield from _below(inner, (*path, key))

@@ -58,7 +58,11 @@ def unlike_axes(signature: Signature) -> str:
 
 def fixed_axis(signature: Signature) -> str:
     """Which tensor does not let the number of rows be chosen; empty if none."""
-    return next((_fixed(place, spec) for place, spec in _places(signature) if spec.shape[:1] != (-1,)), "")
+    return next(
+        (_fixed(place, spec) for place, spec in _places(signature) if spec.shape[:1] != (-1,)), ""
+    ) or next(
+        (f"its program is made for runs with {spec.rows_if}" for spec in signature.inputs if spec.rows_if), ""
+    )
 
 
 def stray_axis(signature: Signature) -> str:

@@ -85,6 +85,9 @@ class TensorSpec:
     first_axis: str | None = field(default=ROWS, compare=False)
     """What the model calls axis 0 where it may have any length: tensors that call it alike have as many rows.
     None where it has no name. Clients do not see it."""
+    rows_if: str = field(default="", compare=False)
+    """Of an input: what the model takes for granted about the number of rows, for people; empty where any
+    number will do."""
     nullable: bool = False
     """Whether single values may be missing: null in JSON."""
     optional: bool = False

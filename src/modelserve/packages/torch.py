@@ -6,10 +6,13 @@ not, so its signature must be declared.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from modelserve._kit.torch_archives import Kind, kind_of, read_program
-from modelserve._kit.torch_programs import UnfitArchive, Value
+from modelserve._kit.torch_guards import looks_at_rows
+from modelserve._kit.torch_programs import Program, UnfitArchive, Value
 from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.domain.models import Runtime
 from modelserve.errors import InvalidPackage
@@ -48,7 +51,8 @@ def read_signature(path: Path, declaration: Declaration, alone: bool = False) ->
         raise InvalidPackage(f"{path.name}: {error}") from error
     inputs = [_spec(path.name, "input", value) for value in program.inputs]
     outputs = [_spec(path.name, "output", value) for value in program.outputs]
-    return narrowed(path.name, Signature(tuple(inputs), tuple(outputs)), declaration)
+    signature = narrowed(path.name, Signature(tuple(inputs), tuple(outputs)), declaration)
+    return replace(signature, inputs=_with_conditions(signature.inputs, program))
 
 
 TORCH = SingleFile(Runtime.TORCH, (".pt2", ".pt", ".ts", ".torchscript"), read_signature)
@@ -66,6 +70,13 @@ def _spec(file: str, role: str, value: Value) -> TensorSpec:
     if not value.shape:
         raise InvalidPackage(f"{file}: {role} {value.name!r} has no axes, so no batch axis")
     return TensorSpec(value.name, datatype, value.shape, first_axis=value.first_axis)
+
+
+def _with_conditions(inputs: Sequence[TensorSpec], program: Program) -> tuple[TensorSpec, ...]:
+    """Those on the number of rows stand at the first input: they go for all."""
+    names, shapes = [spec.name for spec in inputs], [value.shape for value in program.inputs]
+    told = [guard.told(names) for guard in program.guards if looks_at_rows(guard, shapes)]
+    return (replace(inputs[0], rows_if=told[0]), *inputs[1:]) if told else tuple(inputs)
 
 
 def _check_numbers(declaration: Declaration) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import IO, Any
 
 import torch
@@ -17,11 +18,12 @@ from torch.utils import _pytree as pytree
 from modelserve._kit.caches import caches_in
 from modelserve._kit.onnx_errors import first_line
 from modelserve._kit.torch_archives import Kind, clean_copy, kind_of
+from modelserve._kit.torch_guards import Guard
 from modelserve._kit.torch_programs import UnfitArchive
 from modelserve._kit.torch_writes import Writes, writes_of_program, writes_of_script
 from modelserve.domain.inference import Array, Signature, Tensors
 from modelserve.domain.models import ModelPackage
-from modelserve.errors import InvalidPackage, ModelFailed
+from modelserve.errors import InvalidInput, InvalidPackage, ModelFailed
 from modelserve.runtimes.plain import OncePerThread, PlainModel
 
 Call = Callable[[Mapping[str, Any]], Any]
@@ -80,7 +82,7 @@ def _program(package: ModelPackage, device: str) -> tuple[Call, Writes]:
     """An exported program, from its clean copy: inputs go by order into the places of the export."""
     with tempfile.TemporaryFile(prefix="modelserve-") as copy, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        clean_copy(package.model_file, copy)
+        told = clean_copy(package.model_file, copy)
         copy.seek(0)
         program = _loaded(copy)
     if device != "cpu":
@@ -88,12 +90,30 @@ def _program(package: ModelPackage, device: str) -> tuple[Call, Writes]:
 
         program = move_to_device_pass(program, device)
     module, places = program.module(), program.call_spec.in_spec
+    misfit = _misfits(told.guards, [spec.name for spec in package.signature.inputs])
 
     def call(inputs: Mapping[str, Any]) -> Any:
+        if reason := misfit(tuple(tuple(tensor.shape) for tensor in inputs.values())):
+            raise InvalidInput(reason)
         args, kwargs = pytree.tree_unflatten(list(inputs.values()), places)
         return module(*args, **kwargs)
 
     return call, writes_of_program(program)
+
+
+def _misfits(guards: Sequence[Guard], names: Sequence[str]) -> Callable[[tuple[tuple[int, ...], ...]], str]:
+    """What tells of shapes why the program was not made for them; nothing if it was."""
+
+    @lru_cache(maxsize=1024)  # clients send few different ones
+    def misfit(shapes: tuple[tuple[int, ...], ...]) -> str:
+        failed = next((guard for guard in guards if not guard.holds(shapes)), None)
+        if failed is None:
+            return ""
+        looks_at = sorted({number for number, _ in failed.axes}) or range(len(names))
+        given = " and ".join(f"{names[at]!r} has shape {list(shapes[at])}" for at in looks_at)
+        return f"input {given}; the program was exported for {failed.told(names)}"
+
+    return misfit if guards else lambda shapes: ""
 
 
 def _run(

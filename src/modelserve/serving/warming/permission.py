@@ -46,7 +46,7 @@ def unknown(package: ModelPackage, signature: Signature, why: str) -> Sharing:
     """What holds where no trial could be made, because of ``why``."""
     if package.batching and not fixed_axis(signature):
         return one_length("padding was not tried") if _is_padded(signature) else TOGETHER
-    return Sharing(False, False, _forbidden(package) or f"{why}; {_WAY_OUT}")
+    return Sharing(False, False, _forbidden(package) or fixed_axis(signature) or f"{why}; {_WAY_OUT}")
 
 
 def refused(package: ModelPackage, why: str) -> Sharing:

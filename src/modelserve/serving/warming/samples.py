@@ -124,8 +124,9 @@ def cut(row: Tensors, signature: Signature, length: int) -> Tensors:
 
 
 def is_exact(signature: Signature) -> bool:
-    """Whether the signature leaves nothing open but the number of rows."""
-    return all(length >= 0 for spec in signature.inputs for length in spec.shape[1:])
+    """Whether the signature leaves nothing open but the number of rows, which may be any."""
+    any_rows = not any(spec.rows_if for spec in signature.inputs)
+    return any_rows and all(length >= 0 for spec in signature.inputs for length in spec.shape[1:])
 
 
 def _question(line: bytes, task: TaskName, place: str) -> str | bytes:
