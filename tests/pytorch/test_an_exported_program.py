@@ -1,6 +1,7 @@
 """An exported program ..."""
 
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -37,6 +38,50 @@ def test_may_be_renamed_in_its_declaration(affine, load):
         "  outputs: [{name: moved, datatype: FP32, shape: [-1, 3]}]\n"
     )
     assert list(load(affine.parent).predict({"points": ONES})) == ["moved"]
+
+
+class Difference(torch.nn.Module):
+    def forward(self, minuend, subtrahend):
+        return {"difference": minuend - subtrahend, "sum": minuend + subtrahend}
+
+
+def declared(folder, inputs, outputs=()):
+    def side(names):
+        return ", ".join(f"{{name: {name}, datatype: FP32, shape: [-1, 3]}}" for name in names)
+
+    (folder / "modelserve.yaml").write_text(
+        f"signature: {{inputs: [{side(inputs)}], outputs: [{side(outputs)}]}}"
+    )
+    return folder
+
+
+def test_keeps_its_names_when_they_are_declared_in_another_order(save_export, load):
+    path = save_export(Difference(), (torch.ones(2, 3), torch.zeros(2, 3)))
+    model = load(declared(path.parent, ["subtrahend", "minuend"], ["sum", "difference"]))
+    answer = model.predict({"subtrahend": ONES, "minuend": ONES * 5})
+    assert {name: data[0, 0] for name, data in answer.items()} == {"difference": 4, "sum": 6}
+
+
+def test_does_so_in_a_folder_of_mlflow(save_export, load, tmp_path):
+    (tmp_path / "mlflow" / "data").mkdir(parents=True)
+    tensor = {"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 3]}}
+    told = json.dumps([{"name": name, **tensor} for name in ("subtrahend", "minuend")])
+    (tmp_path / "mlflow" / "MLmodel").write_text(
+        f"flavors: {{pytorch: {{model_data: data}}}}\nsignature: {{inputs: '{told}'}}\n"
+    )
+    path = save_export(Difference(), (torch.ones(2, 3), torch.zeros(2, 3)))
+    path.rename(tmp_path / "mlflow" / "data" / "model.pt2")
+    answer = load(tmp_path / "mlflow").predict({"subtrahend": ONES, "minuend": ONES * 5})
+    assert answer["difference"][0, 0] == 4
+
+
+def test_does_not_give_one_inputs_name_to_another(save_export):
+    path = save_export(Difference(), (torch.ones(2, 3), torch.zeros(2, 3)))
+    assert refusal(declared(path.parent, ["subtrahend", "other"])) == (
+        "modelserve.yaml: signature.inputs: declares 'subtrahend', 'other', but model.pt2 has 'minuend', "
+        "'subtrahend', so that 'subtrahend' would be another; use its names for all, or other names in its "
+        "order"
+    )
 
 
 def test_leaves_the_arrays_that_it_is_given_alone(affine, load):

@@ -1,7 +1,8 @@
 """What a model file tells about its tensors, joined with what modelserve.yaml declares.
 
 A file that names its tensors well is the truth, and a declaration may only narrow it. A file whose names mean
-nothing (a matrix, the results of a program) takes the declared ones, in order.
+nothing (a matrix, the results of a program) takes the declared ones, in order; where these are its own names
+all the same, each stays with its tensor.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ def declared_signature(file: str, declaration: Declaration) -> Signature:
 
 
 def narrowed(file: str, found: Signature, declaration: Declaration) -> Signature:
-    """The tensors that the file tells, under declared names and in declared shapes where there are any.
+    """The tensors that the file tells, in its order, under declared names and in declared shapes where there
+    are any.
 
-    Raises InvalidPackage where the declaration has another count, datatype or shape.
+    Raises InvalidPackage where the declaration has another count, datatype or shape, or gives one tensor's
+    name to another.
     """
     declared = declaration.signature
     return Signature(
@@ -66,12 +69,29 @@ def _narrow(
             f"{declared.place(side)}: declares {len(tensors)}, but {file} has {len(found)}: "
             f"{', '.join(repr(spec.name) for spec in found)}"
         )
-    for index, (spec, tensor) in enumerate(zip(found, tensors, strict=True)):
-        _check_fit(file, declared.place(side, index), spec, tensor)
+    known = specs(declared, side)
+    order = _order(file, declared.place(side), found, [spec.name for spec in known])
+    for index, spec in zip(order, found, strict=True):
+        _check_fit(file, declared.place(side, index), spec, tensors[index])
     return tuple(
-        replace(spec, first_axis=known.first_axis)
-        for spec, known in zip(specs(declared, side), found, strict=True)
+        replace(known[index], first_axis=spec.first_axis) for index, spec in zip(order, found, strict=True)
     )
+
+
+def _order(file: str, place: str, found: Sequence[TensorSpec], names: Sequence[str]) -> Sequence[int]:
+    """Which of the declared ``names`` is that of each tensor of the file: its own wherever it stands, or else
+    the one in its place."""
+    own = [spec.name for spec in found]
+    if set(own) == set(names):
+        return [names.index(name) for name in own]
+    moved = next((name for at, name in enumerate(names) if name in own and own[at] != name), None)
+    if moved is not None:
+        told, has = (", ".join(map(repr, each)) for each in (names, own))
+        raise InvalidPackage(
+            f"{place}: declares {told}, but {file} has {has}, so that {moved!r} would be another; use its "
+            f"names for all, or other names in its order"
+        )
+    return range(len(names))
 
 
 def _check_fit(file: str, place: str, spec: TensorSpec, tensor: DeclaredTensor) -> None:
