@@ -18,6 +18,12 @@ class Named(torch.nn.Module):
         return {"twice": x * 2, "same": x}
 
 
+class Partly(torch.nn.Module):
+    def forward(self, x):
+        nothing: torch.Tensor | None = None
+        return nothing, x * 2, (nothing, x)
+
+
 class Texts(torch.nn.Module):
     def forward(self, x):
         return "none", x
@@ -72,6 +78,11 @@ def test_with_a_dictionary_answers_by_its_keys(script):
     answers = script(Named(), ["x"], ["same", "twice"]).predict({"x": ONE})
     assert answers["twice"].tolist() == [[2, 2]]
     assert answers["same"].tolist() == [[1, 1]]
+
+
+def test_answers_without_what_is_none(script):
+    answers = script(Partly(), ["x"], ["twice", "same"]).predict({"x": ONE})
+    assert [answers[name].tolist() for name in ("twice", "same")] == [[[2, 2]], [[1, 1]]]
 
 
 def test_that_answers_otherwise_than_declared_fails_as_a_model(script):

@@ -164,6 +164,56 @@ def test_of_the_usual_parts_answers_as_its_module_does(save_export, load, module
         np.testing.assert_allclose(answer, tensor.detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
+class Of(torch.nn.Module):
+    """A function of x, with parts that go by any name."""
+
+    def __init__(self, function, **parts):
+        super().__init__()
+        self.function, self.parts = function, torch.nn.ModuleDict(parts)
+
+    def forward(self, x):
+        return self.function(self.parts, x)
+
+
+ROWS = torch.tensor([[2.0, 3.0, 0.0], [-1.0, 0.5, -5.0]])
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        Of(lambda parts, x: x.masked_fill(x < 0, float("-inf")).softmax(1)),
+        Of(lambda parts, x: x.nan_to_num(float("inf")).clamp(max=float("inf"))),
+        Of(lambda parts, x: (x > 0) & (x < 1)),
+        Of(lambda parts, x: (x.long() | 1) ^ 3),
+        Of(lambda parts, x: (x.long() << 2) >> 1),
+        Of(lambda parts, x: parts["head-a b/c:0"](x), **{"head-a b/c:0": torch.nn.Linear(3, 2)}),
+        Of(lambda parts, x: torch.fft.rfft(x, dim=1).conj().imag),
+        Of(lambda parts, x: x.abs().to(torch.uint32)),
+        Of(lambda parts, x: x.abs().to(torch.uint64)),
+    ],
+    ids=["minus", "infinity", "and", "or", "shift", "names", "negated", "uint32", "uint64"],
+)
+def test_of_rarer_words_answers_as_its_module_does(save_export, load, module):
+    answers = load(save_export(module, (ROWS,))).predict({"x": ROWS.numpy()})
+    known = module(ROWS).detach().resolve_neg().numpy()
+    np.testing.assert_allclose(answers["output"], known, rtol=1e-6)
+    assert answers["output"].dtype == known.dtype
+
+
+class Optional(torch.nn.Module):
+    def forward(self, first, mask=None, factor: float = 1.0, last=None, mode="plain"):
+        return {"loss": mask, "logits": (first - last) * factor}
+
+
+def test_has_what_the_export_had_for_arguments_that_are_no_tensors(save_export, load):
+    given = (torch.zeros(2, 3), None, float("-inf"), torch.ones(2, 3), "plain")
+    batch = {0: torch.export.Dim("batch")}
+    model = load(save_export(Optional(), given, axes=(batch, None, None, batch, None)))
+    assert [spec.name for spec in model.signature.inputs] == ["first", "last"]
+    assert [spec.name for spec in model.signature.outputs] == ["logits"]
+    assert model.predict({"first": ONES, "last": ONES * 2})["logits"][0, 0] == np.inf
+
+
 class Halves(torch.nn.Module):
     def forward(self, x):
         return x + 1
@@ -297,6 +347,8 @@ class TestThatIsHostile:
             "torch.load",
             "_operator.methodcaller",
             "torch.ops.aten.add.__class__",
+            "torch.ops.aten.__and__.__class__",
+            "torch.ops.aten.__class__.Tensor",
             "torch.ops.aten.add.Tensor.__call__",
             "math.__loader__",
             "#extension.anything",
@@ -333,6 +385,13 @@ class TestThatIsHostile:
             bounds[key.replace("{}", self.call)] = bounds.pop(next(iter(bounds)))
 
         assert "says expr_str: " in refusal(rewrite(self.model(change)))
+
+    @pytest.mark.parametrize("name", ['a"b', "a'b", "a\\b", "a\nb", "a{b}", "a(b)"])
+    def test_by_the_names_of_its_parts(self, rewrite, name):
+        def change(document):
+            document["graph_module"]["module_call_graph"][0]["fqn"] = name
+
+        assert f"says fqn: {name!r}" in refusal(rewrite(self.model(change)))
 
     def test_by_its_names(self, rewrite):
         def change(document):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelserve._kit.torch_guards import Guard, Path, Places, UnreadableGuard, read_guards
@@ -37,6 +37,8 @@ class Program:
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    fixed: Mapping[int, Any] = field(default_factory=dict)
+    """The arguments that are no tensors but were constants of the export, by their places among all."""
     guards: tuple[Guard, ...] = ()
 
 
@@ -65,9 +67,12 @@ def values(document: Mapping[str, Any], guards: Any = ()) -> Program:
 # What a program may say.
 
 _NAME = re.compile(r"[\w.]*")
+_PART = re.compile(r"[\w. :/-]*")
 _TARGET = re.compile(
     r"torch\.ops\.(?:aten|prims|quantized_decomposed|higher_order)(?:\.(?!__)\w+){1,2}"
-    r"|_operator\.(?:add|sub|mul|truediv|floordiv|mod|neg|pos|pow|getitem|eq|ne|lt|le|gt|ge|and_|or_|not_|xor)"
+    r"|torch\.ops\.aten\.__i?(?:and|or|xor|lshift|rshift)__\.(?:Tensor|Scalar)"
+    r"|_operator\.(?:add|sub|mul|truediv|floordiv|mod|neg|pos|pow|getitem|eq|ne|lt|le|gt|ge|and_|or_|not_|xor"
+    r"|lshift|rshift)"
     r"|math\.(?!__)\w+|torch\._?sym_\w+"
 )
 _FILE_TARGET = re.compile(r"torch\.ops\.aten\.(from_file|save)\b")
@@ -152,7 +157,23 @@ def _is_device(text: str) -> bool:
     return re.fullmatch(r"[a-z]+(:\d+)?", text) is not None
 
 
+def _is_part(text: str) -> bool:
+    """A weight, or what holds it. PyTorch puts it between quotes in Python, which nothing here could end."""
+    return _PART.fullmatch(text) is not None
+
+
+def _is_number(text: str) -> bool:
+    return text in ("Infinity", "-Infinity", "NaN")
+
+
 _CHECKS = {
+    "as_float": _is_number,
+    "as_floats": _is_number,
+    "as_float_lists": _is_number,
+    "fqn": _is_part,
+    "parameter_name": _is_part,
+    "buffer_name": _is_part,
+    "tensor_constant_name": _is_part,
     "target": _is_target,
     "expr_str": _is_size,
     "in_spec": _is_tree,
@@ -166,24 +187,53 @@ _CHECKS = {
 
 def _program(module: Mapping[str, Any]) -> Program:
     tensors, signature = module["graph"]["tensor_values"], module["signature"]
-    inputs = [spec["user_input"]["arg"] for spec in signature["input_specs"] if "user_input" in spec]
+    arguments = _arguments(signature)
+    inputs = [spec["user_input"]["arg"] for spec in arguments if "user_input" in spec]
     outputs = [spec["user_output"]["arg"] for spec in signature["output_specs"] if "user_output" in spec]
-    for role, arguments in (("input", inputs), ("output", outputs)):
-        if not arguments or any("as_tensor" not in argument for argument in arguments):
+    there = [argument for argument in outputs if "as_none" not in argument]
+    for role, values in (("input", inputs), ("output", there)):
+        if not values or any("as_tensor" not in argument for argument in values):
             raise UnfitArchive(f"has an {role} that is no tensor; export a program over tensors")
-    top = next(entry for entry in module["module_call_graph"] if entry["fqn"] == "")["signature"]
-    names = _output_names(json.loads(top["out_spec"])[1], len(outputs))
+    names = _output_names(json.loads(_top(module)["out_spec"])[1], outputs)
     takes = [_value(argument["as_tensor"]["name"], argument, tensors) for argument in inputs]
-    gives = [_value(name, argument, tensors) for name, argument in zip(names, outputs, strict=True)]
-    return Program(tuple(takes), tuple(gives))
+    gives = [_value(name, argument, tensors) for name, argument in zip(names, there, strict=True)]
+    fixed = {at: _constant(spec) for at, spec in enumerate(arguments) if "constant_input" in spec}
+    return Program(tuple(takes), tuple(gives), fixed)
 
 
-def _output_names(tree: Mapping[str, Any], count: int) -> list[str]:
-    """A dictionary's keys, else ``output``, or ``output_0`` and on: a graph's own names mean nothing."""
+def _top(module: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How the arguments and results of the whole program are nested."""
+    signature: Mapping[str, Any] = next(entry for entry in module["module_call_graph"] if entry["fqn"] == "")[
+        "signature"
+    ]
+    return signature
+
+
+def _arguments(signature: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Those of ``forward``, in order; a program's other inputs are its weights."""
+    return [spec for spec in signature["input_specs"] if spec.keys() & {"user_input", "constant_input"}]
+
+
+def _constant(spec: Mapping[str, Any]) -> Any:
+    """What the export had for an argument; JSON has no infinity, and says it in words."""
+    ((kind, value),) = spec["constant_input"]["value"].items()
+    if kind == "as_none":
+        return None
+    if kind not in ("as_int", "as_float", "as_bool", "as_string"):
+        raise UnfitArchive(
+            f"has the constant input {spec['constant_input']['name']!r}, which is no plain value"
+        )
+    return float(value) if kind == "as_float" else value
+
+
+def _output_names(tree: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A dictionary's keys, else ``output``, or ``output_0`` and on: a graph's own names mean nothing. Of the
+    tensors: a place may also hold None."""
     if tree["type"] in ("builtins.dict", "collections.OrderedDict"):
         keys = [str(key) for key in json.loads(tree["context"])]
-        if len(keys) == count:
-            return keys
+        if len(keys) == len(outputs):
+            return [key for key, output in zip(keys, outputs, strict=True) if "as_none" not in output]
+    count = sum("as_none" not in output for output in outputs)
     return ["output"] if count == 1 else [f"output_{index}" for index in range(count)]
 
 
@@ -222,25 +272,21 @@ def _guards(texts: Any, module: Mapping[str, Any], inputs: Sequence[Value]) -> t
 
 def _places(module: Mapping[str, Any]) -> Places:
     """By the names of the parameters, and by ``flat_args``, as exports in strict mode have it."""
-    specs = [
-        spec for spec in module["signature"]["input_specs"] if spec.keys() & {"user_input", "constant_input"}
-    ]
     tensors: dict[Path, int] = {}
     constants: dict[Path, Any] = {}
     count = 0
-    for at, (path, spec) in enumerate(zip(_paths(module), specs, strict=True)):
+    for at, (path, spec) in enumerate(zip(_paths(module), _arguments(module["signature"]), strict=True)):
         if "user_input" in spec:
             tensors[path] = tensors["flat_args", at] = count
             count += 1
         else:
-            (constants[path],) = spec["constant_input"]["value"].values()
-            constants["flat_args", at] = constants[path]
+            constants[path] = constants["flat_args", at] = _constant(spec)
     return Places(tensors, constants)
 
 
 def _paths(module: Mapping[str, Any]) -> Iterator[Path]:
     """Where each argument stands among those of ``forward``, in order."""
-    top = next(entry for entry in module["module_call_graph"] if entry["fqn"] == "")["signature"]
+    top = _top(module)
     by_place, by_name = json.loads(top["in_spec"])[1]["children_spec"]
     names = top.get("forward_arg_names") or []
     for at, argument in enumerate(by_place["children_spec"]):

@@ -32,6 +32,8 @@ _KINDS = {
     8: DataType.FP64,
     12: DataType.BOOL,
     28: DataType.UINT16,
+    34: DataType.UINT32,
+    35: DataType.UINT64,
 }
 """By the numbers that exported programs give them (``torch._export.serde.schema.ScalarType``)."""
 _BFLOAT16 = 13

@@ -95,7 +95,9 @@ def _program(package: ModelPackage, device: str) -> tuple[Call, Writes]:
     def call(inputs: Mapping[str, Any]) -> Any:
         if reason := misfit(tuple(tuple(tensor.shape) for tensor in inputs.values())):
             raise InvalidInput(reason)
-        args, kwargs = pytree.tree_unflatten(list(inputs.values()), places)
+        given = iter(inputs.values())
+        leaves = [told.fixed[at] if at in told.fixed else next(given) for at in range(places.num_leaves)]
+        args, kwargs = pytree.tree_unflatten(leaves, places)
         return module(*args, **kwargs)
 
     return call, writes_of_program(program)
@@ -138,17 +140,21 @@ def _tensor(array: Array, device: str, own: bool) -> Any:
 
 
 def _in_order(answer: Any, names: Sequence[str]) -> list[Any]:
-    """The tensors of an answer: a dictionary's by the names of the outputs, else as they stand."""
+    """The tensors of an answer: a dictionary's by the names of the outputs, else as they stand, without what
+    is None."""
     if isinstance(answer, Mapping) and set(names) <= set(answer):
         return [answer[name] for name in names]
-    found: list[Any] = pytree.tree_leaves(answer)
+    found: list[Any] = [each for each in pytree.tree_leaves(answer) if each is not None]
     if not all(isinstance(each, torch.Tensor) for each in found):
         strange = next(type(each).__name__ for each in found if not isinstance(each, torch.Tensor))
         raise ModelFailed(f"the model answered with a {strange}; tensors are wanted")
     return found
 
 
-def _array(tensor: Any) -> Array:
-    tensor = tensor.detach().cpu()
+def _array(tensor: Any) -> Array | None:
+    """NumPy knows no tensors that are to be negated or conjugated when they are read."""
+    if tensor is None:
+        return None
+    tensor = tensor.detach().resolve_conj().resolve_neg().cpu()
     array: Array = (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
     return array
