@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 import torch
 
 from modelserve.batching.cost import CostModel
 from modelserve.batching.sharing import TOGETHER
+from modelserve.errors import InvalidPackage
 from modelserve.packages import open_package
 from modelserve.serving.loading import load
 from modelserve.serving.logs import EventLog
@@ -117,6 +120,55 @@ def test_of_a_torchscript_as_a_trial_shows(tmp_path, sharing, module, rows):
         f"signature: {{inputs: [{{name: x, {tensor}}}], outputs: [{{name: y, {tensor}}}]}}"
     )
     assert sharing(folder).rows is rows
+
+
+class Scaled(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        layer = torch.nn.Sequential(torch.nn.Linear(3, 3))
+        self.inner = torch.ao.quantization.quantize_dynamic(layer, {torch.nn.Linear}, torch.qint8)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+class ScaledItself(torch.nn.Module):
+    def forward(self, x):
+        return torch.quantize_per_tensor_dynamic(x, torch.qint8, False).dequantize()
+
+
+@pytest.mark.parametrize(
+    ("module", "operator"), [(Scaled, "linear_dynamic"), (ScaledItself, "quantize_per_tensor_dynamic")]
+)
+def test_not_of_a_torchscript_with_one_scale_for_all_rows(tmp_path, sharing, module, operator):
+    folder = tmp_path / "package"
+    folder.mkdir()
+    torch.jit.script(module()).save(folder / "model.ts")
+    tensor = "datatype: FP32, shape: [-1, 3]"
+    told = f"signature: {{inputs: [{{name: x, {tensor}}}], outputs: [{{name: y, {tensor}}}]}}\n"
+    (folder / "modelserve.yaml").write_text(told)
+    assert sharing(folder).why == f"its operator {operator} looks at all rows of a run together"
+    (folder / "modelserve.yaml").write_text(f"{told}batching: true\n")
+    with pytest.raises(InvalidPackage, match='output "y" changes in company'):
+        sharing(folder)
+
+
+class ScaledInAnExport(torch.nn.Module):
+    def forward(self, x):
+        told = (-128, 127, 1e-9, torch.int8)
+        scale, zero = torch.ops.quantized_decomposed.choose_qparams.tensor(x, *told)
+        whole = torch.ops.quantized_decomposed.quantize_per_tensor.tensor(
+            x, scale, zero, -128, 127, torch.int8
+        )
+        return torch.ops.quantized_decomposed.dequantize_per_tensor.tensor(
+            whole, scale, zero, -128, 127, torch.int8
+        )
+
+
+def test_not_of_an_exported_program_with_one_scale_for_all_rows(save_export, sharing):
+    importlib.import_module("torch.ao.quantization.fx._decomposed")  # makes these operators known
+    package = save_export(ScaledInAnExport(), EXAMPLE)
+    assert sharing(package).why == "its operator choose_qparams looks at all rows of a run together"
 
 
 class InPlace(torch.nn.Module):

@@ -54,6 +54,18 @@ def read_program(path: Path) -> Program:
         return _vetted(archive, _names(archive))[1]
 
 
+def operators_in(path: Path) -> frozenset[str]:
+    """The names of the operators that TorchScript or an exported program calls, without what they belong to
+    (``linear_dynamic``), and perhaps of other things; none where it can't be read. Raises OSError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = [(entry.filename.partition("/")[2], entry) for entry in archive.infolist()]
+            texts = [_read(archive, entry) for name, entry in entries if _CALLING.fullmatch(name)]
+    except (*_DAMAGES, UnfitArchive):
+        return frozenset()
+    return frozenset(name.decode() for text in texts for name in _CALLED.findall(text))
+
+
 def clean_copy(path: Path, copy: BinaryIO) -> Program:
     """Write the program with its weights, and nothing else, into ``copy``: what it takes and gives, and under
     which conditions, which are not in the copy. Raises UnfitArchive."""
@@ -80,6 +92,10 @@ _PAYLOADS = ("data/weights/model_weights_config.json", "data/constants/model_con
 _PLAIN = re.compile(r"data/weights/weight_\d+|data/constants/tensor_\d+")
 _SMALL = frozenset({"archive_format", "archive_version", "byteorder", ".data/version", "version"})
 _DROPPED = re.compile(r"data/sample_inputs/model\.pt|\.data/.*|extra/.*|\.format_version|\.storage_alignment")
+_CALLING = re.compile(r"code/.*\.py|models/.*\.json")
+_CALLED = re.compile(rb"\b(?:(?:torch\.)?ops\.\w+|torch|aten)\.([A-Za-z_]\w*)", re.ASCII)
+"""In the text of either, such as ``torch.ops.aten.add.Tensor`` and ``ops.quantized.linear(``."""
+_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 _TOUCHES_FILES = re.compile(r"\b(?:torch|aten)\s*\.\s*(from_file|save)\b")
 
 
@@ -87,7 +103,7 @@ def _open(path: Path) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(path)
         damaged = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except _DAMAGES as error:
         raise UnfitArchive(
             f"is not an archive of PyTorch, or is truncated ({error}); save it again"
         ) from error
