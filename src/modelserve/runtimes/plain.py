@@ -90,9 +90,30 @@ def _held(spec: TensorSpec, array: Array | None) -> Array:
         raise ModelFailed(f"output {spec.name!r}: the model gave shape {got}, not {list(spec.shape)}")
     if spec.datatype is DataType.BYTES:
         return _bytes(array)
-    if not np.can_cast(array.dtype, spec.datatype.numpy, "same_kind"):
+    wanted = spec.datatype.numpy
+    if not np.can_cast(array.dtype, wanted, "same_kind"):
         raise ModelFailed(f"output {spec.name!r}: the model gave {array.dtype}, not {spec.datatype}")
-    return np.ascontiguousarray(array, spec.datatype.numpy)
+    if np.can_cast(array.dtype, wanted):
+        return np.ascontiguousarray(array, wanted)
+    return _narrowed(spec, array)
+
+
+def _narrowed(spec: TensorSpec, array: Array) -> Array:
+    """Floats may be rounded, but not to infinity, and whole numbers stay what they are."""
+    with np.errstate(over="ignore"):
+        held: Array = np.ascontiguousarray(array, spec.datatype.numpy)
+    if held.dtype.kind == "f":
+        lost = np.isinf(held)
+        lost = lost & np.isfinite(array) if lost.any() else lost
+    else:
+        lost = held != array
+    if lost.any():
+        gave = f"{array[tuple(np.argwhere(lost)[0])]} as {array.dtype}"
+        raise ModelFailed(
+            f"output {spec.name!r}: the model gave {gave}, which {spec.datatype} can't hold; declare a wider "
+            f"datatype for it"
+        )
+    return held
 
 
 def _bytes(array: Array) -> Array:
