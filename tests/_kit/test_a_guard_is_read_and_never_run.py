@@ -70,6 +70,11 @@ def test_of_other_words_can_not_be_read(text):
         read_guards([text], PLACES, OPEN)
 
 
+def test_of_more_text_than_is_read_is_refused():
+    with pytest.raises(UnreadableGuard, match="11 guards of more than 1000000 characters"):
+        read_guards([f"{at} < 99" + " " * (MAX_TEXT - 10) for at in range(11)], PLACES, OPEN)
+
+
 def test_can_not_make_numbers_grow_without_bounds():
     power = "L['x'].size()[1]" + " ** L['x'].size()[1]" * 3 + " == 1"
     assert not holds(power, 1, 9)

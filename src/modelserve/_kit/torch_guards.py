@@ -19,8 +19,8 @@ Shapes = Sequence[Sequence[int]]
 """Of the inputs, in order; -1 is an axis of any length."""
 Path = tuple[str | int, ...]
 """Where an argument stands: the name of a parameter, then keys and places in what it holds."""
-MAX_TEXT = 100_000
-"""Characters of a guard, at most."""
+MAX_TEXT, MAX_TEXTS = 100_000, 1_000_000
+"""Characters of a guard, and of all guards, at most."""
 
 
 class UnreadableGuard(ValueError):
@@ -57,6 +57,8 @@ class Guard:
 
 def read_guards(texts: Sequence[str], places: Places, shapes: Shapes) -> tuple[Guard, ...]:
     """The guards that are not settled by ``shapes`` already. Raises UnreadableGuard, with the guard."""
+    if sum(map(len, texts)) > MAX_TEXTS:
+        raise UnreadableGuard(f"{len(texts)} guards of more than {MAX_TEXTS} characters")
     guards = (_read(text, places) for text in dict.fromkeys(texts))
     return tuple(guard for guard in guards if not _is_settled(guard, shapes))
 

@@ -261,6 +261,8 @@ def _first_axis(sizes: Sequence[Mapping[str, Any]]) -> str | None:
 def _guards(texts: Any, module: Mapping[str, Any], inputs: Sequence[Value]) -> tuple[Guard, ...]:
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("guards_code")
+    if not texts:
+        return ()
     try:
         return read_guards(texts, _places(module), [value.shape for value in inputs])
     except UnreadableGuard as error:
