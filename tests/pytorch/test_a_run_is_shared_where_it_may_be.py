@@ -86,6 +86,18 @@ def test_not_of_one_that_was_exported_for_some_numbers_of_rows(save_export, shar
     assert sharing(package.parent).why == "its program is made for runs with x.shape[0] % 2 == 0"
 
 
+@pytest.mark.parametrize(
+    ("most", "why"),
+    [
+        (8, ""),
+        (3, "5 rows in one run: input 'x' has shape [5, 3]; the program was exported for x.shape[0] <= 3"),
+    ],
+)
+def test_as_far_as_the_bounds_of_an_export_allow(save_export, sharing, most, why):
+    axes = ({0: torch.export.Dim("batch", max=most)},)
+    assert sharing(save_export(Rows(), EXAMPLE, axes=axes)).why == why
+
+
 class Joined(torch.nn.Module):
     def forward(self, x, y):
         return x + y

@@ -91,6 +91,11 @@ def test_leaves_the_arrays_that_it_is_given_alone(affine, load):
     np.testing.assert_array_equal(given, ONES)
 
 
+class Affine(torch.nn.Module):
+    def forward(self, x):
+        return x * 2 + 1
+
+
 class Several(torch.nn.Module):
     def forward(self, ids, mask=None):
         whole = ids * mask
@@ -314,6 +319,19 @@ class TestThatTookABranch:
             "input 'long' has shape [3, 3] and 'short' has shape [3, 3]; the program was exported for "
             "long.shape[1] > short.shape[1]"
         )
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [((1, 3), "x.shape[1] >= 4"), ((1, 9), "x.shape[1] <= 8"), ((17, 5), "x.shape[0] <= 16")],
+)
+def test_refuses_lengths_beyond_the_bounds_of_its_export(save_export, load, shape, told):
+    axes = {0: torch.export.Dim("batch", max=16), 1: torch.export.Dim("length", min=4, max=8)}
+    model = load(save_export(Affine(), (torch.zeros(2, 6),), axes=(axes,)))
+    assert model.predict({"x": np.ones((16, 8), np.float32)})
+    with pytest.raises(InvalidInput) as caught:
+        model.predict({"x": np.ones(shape, np.float32)})
+    assert caught.value.message == f"input 'x' has shape {list(shape)}; the program was exported for {told}"
 
 
 def test_fails_on_what_it_can_not_take_and_works_on(affine, load):

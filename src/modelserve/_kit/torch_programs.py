@@ -40,6 +40,9 @@ class Program:
     fixed: Mapping[int, Any] = field(default_factory=dict)
     """The arguments that are no tensors but were constants of the export, by their places among all."""
     guards: tuple[Guard, ...] = ()
+    bounds: tuple[Guard, ...] = ()
+    """The least and the greatest length of axes, as the exporter gave them: any number of rows between them
+    will do."""
 
 
 def plain(document: dict[str, Any]) -> dict[str, Any]:
@@ -56,8 +59,10 @@ def values(document: Mapping[str, Any], guards: Any = ()) -> Program:
     """What the program takes and gives, in order; ``guards`` are those that the document had, if any. Raises
     UnfitArchive."""
     try:
-        program = _program(document["graph_module"])
-        return replace(program, guards=_guards(guards or (), document["graph_module"], program.inputs))
+        module = document["graph_module"]
+        program = _program(module)
+        bounds = _bounds(document.get("range_constraints") or {}, module, program.inputs)
+        return replace(program, guards=_guards(guards or (), module, program.inputs), bounds=bounds)
     except UnfitArchive:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
@@ -90,6 +95,7 @@ _SIZE = re.compile(r"(?:[\w\s(),=+\-*/<>!&|~]|\d\.\d|'\w+')*")
 _CONTAINERS = frozenset({"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict", None})
 _OF_VALUES = re.compile(r"\b(?:u|zuf)\d+\b")
 """What the export calls a size that depends on the values of tensors."""
+_SYMBOL = re.compile(r"Symbol\('(\w+)'[\w\s,=]*\)")
 _BY_SIZE = "range_constraints"
 """What stands under this key goes by sizes, such as 2*s44."""
 _FREE_TEXT = frozenset({"as_string", "torch_version"})
@@ -270,6 +276,30 @@ def _guards(texts: Any, module: Mapping[str, Any], inputs: Sequence[Value]) -> t
             f"was exported under a condition that can't be checked here: {str(error)[:200]!r}; give the axes "
             f"that it speaks of a fixed length, or leave out the branch in the program that goes by it"
         ) from error
+
+
+def _bounds(
+    ranges: Mapping[str, Any], module: Mapping[str, Any], inputs: Sequence[Value]
+) -> tuple[Guard, ...]:
+    tensors = module["graph"]["tensor_values"]
+    texts = [
+        f"L['flat_args'][{number}].size()[{axis}] {bound}"
+        for number, value in enumerate(inputs)
+        for axis, size in enumerate(tensors[value.name]["sizes"])
+        for bound in _range(ranges, size.get("as_expr"))
+    ]
+    places = Places({("flat_args", number): number for number in range(len(inputs))}, {})
+    return read_guards(texts, places, [value.shape for value in inputs])
+
+
+def _range(ranges: Mapping[str, Any], expression: Mapping[str, Any] | None) -> Iterator[str]:
+    """As ``_check_symint`` of ``torch/_export/utils.py`` has it: an export tells nothing of 0, 1 and 2."""
+    symbol = _SYMBOL.fullmatch(expression["expr_str"]) if expression else None
+    told = ranges.get(symbol[1]) if symbol else None
+    if told is not None:
+        least, most = told["min_val"], told["max_val"]
+        yield from [f">= {least}"] if isinstance(least, int) and least > 2 else []
+        yield from [f"<= {most}"] if isinstance(most, int) else []
 
 
 def _places(module: Mapping[str, Any]) -> Places:

@@ -90,7 +90,7 @@ def _program(package: ModelPackage, device: str) -> tuple[Call, Writes]:
 
         program = move_to_device_pass(program, device)
     module, places = program.module(), program.call_spec.in_spec
-    misfit = _misfits(told.guards, [spec.name for spec in package.signature.inputs])
+    misfit = _misfits((*told.bounds, *told.guards), [spec.name for spec in package.signature.inputs])
 
     def call(inputs: Mapping[str, Any]) -> Any:
         if reason := misfit(tuple(tuple(tensor.shape) for tensor in inputs.values())):
