@@ -64,8 +64,8 @@ def read_guards(texts: Sequence[str], places: Places, shapes: Shapes) -> tuple[G
 
 
 def looks_at_rows(guard: Guard, shapes: Shapes) -> bool:
-    """Whether it holds for some numbers of rows (axis 0 of all inputs) and for others not, whatever the other
-    lengths are. Found out by trying many."""
+    """Whether there are lengths of the other axes with which it holds for some numbers of rows (axis 0 of all
+    inputs) and not for others. Found out by trying many."""
     if not any(axis == 0 for _, axis in guard.axes):
         return False
     return any(
