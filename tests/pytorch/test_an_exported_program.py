@@ -387,6 +387,8 @@ class TestThatIsHostile:
             "{}", "exec(chr(95))", "Symbol('s0').__class__", "s0.free_symbols", "lambda: s0", "[s0]", "s0;s1",
             "Float('1.5', precision=99999)", "Float('1.5')", "Float('{}', precision=53)", "'1.5'",
             "Float('1.5', precision=53).n", "GreaterThan.__class__", "Equality('exec', s0)", "Float",
+            "sFloat('1', precision=5)", "'Float('1', precision=5)'", "Float('1', precision=5)(s0)",
+            "Float('1', precision=5).Float('1', precision=5)",
         ],
     )  # fmt: skip
     def test_by_its_sizes(self, rewrite, size):

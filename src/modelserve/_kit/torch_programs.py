@@ -89,7 +89,9 @@ _SIZE_WORD = re.compile(
     r"|RoundDecimal|ToFloat|Identity|[suz]f?\d+|zuf\d+"
     r"|Equality|Unequality|(?:Strict)?(?:Greater|Less)Than"  # Eq, Ne, Gt, Ge, Lt and Le, written out
 )
-_DECIMAL = re.compile(r"Float\('-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]?\d{1,3})?', precision=\d{1,3}\)")
+_DECIMAL = re.compile(
+    r"(?<![\w.'])Float\('-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]?\d{1,3})?', precision=\d{1,3}\)(?![\w.'(])"
+)
 """A number with a point, the only text in a size that is no name."""
 _SIZE = re.compile(r"(?:[\w\s(),=+\-*/<>!&|~]|\d\.\d|'\w+')*")
 _CONTAINERS = frozenset({"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict", None})
@@ -136,7 +138,7 @@ def _is_target(text: str) -> bool:
 def _is_size(text: str) -> bool:
     if len(text) > 1000:
         return False
-    text = _DECIMAL.sub("0", text)
+    text = _DECIMAL.sub(" 0 ", text)
     if _SIZE.fullmatch(text) is None:
         return False
     return all(_SIZE_WORD.fullmatch(word) for word in _WORD.findall(text))
