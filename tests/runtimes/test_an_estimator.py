@@ -245,14 +245,24 @@ LINEAR = LinearRegression().fit(ROWS, ROWS[:, 0])
         (make_pipeline(FunctionTransformer(np.abs), LINEAR), False),
         (xgboost.XGBRegressor(n_estimators=2).fit(ROWS, ROWS[:, 0]), False),
         (lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(ROWS, ROWS[:, 0]), False),
+        (make_pipeline(FunctionTransformer(np.square, kw_args={"out": np.zeros((1, 3))}), LINEAR), True),
         (make_pipeline(Scaler(), LINEAR).fit(ROWS, ROWS[:, 0]), True),
         (make_pipeline(FunctionTransformer(own), LINEAR), True),
         (xgboost.XGBRegressor(n_estimators=2, booster="gblinear").fit(ROWS, ROWS[:, 0]), True),
     ],
-    ids=["linear", "forest", "numpy", "xgboost", "lightgbm", "own class", "own function", "gblinear"],
+    ids=["linear", "forest", "numpy", "xgboost", "lightgbm", "kept", "own class", "own function", "gblinear"],
 )
 def test_of_a_pickle_takes_turns_unless_all_parts_are_known(pickled, estimator, turns):
     assert bool(why_turns(pickled(estimator))) is turns
+
+
+def test_of_skops_takes_turns_where_a_function_writes_to_what_it_keeps(opened, tmp_path):
+    kept = FunctionTransformer(np.square, kw_args={"out": np.zeros((1, 3))})
+    skops.io.dump(
+        make_pipeline(kept, LinearRegression()).fit(ROWS[:1], ROWS[:1, 0]), tmp_path / "model.skops"
+    )
+    with opened(tmp_path) as loaded:
+        assert "FunctionTransformer, which may keep something during a run" in why_turns(loaded)
 
 
 def test_leaves_the_rows_that_it_is_given_alone(opened, tmp_path, pickled):

@@ -92,7 +92,7 @@ def test_one_run_at_a_time_where_its_classes_are_not_known(
     server = start(keeping, allow_pickle=True, threads=4, **told)
     url = server.ready()
     parameters = httpx.get(f"{url}/v2/models/m").json()["parameters"]
-    why = "its pickle holds somebodys.Keeps, which may keep something during a run"
+    why = "its file holds somebodys.Keeps, which may keep something during a run"
     assert (parameters["workers"], parameters["workers_why"]) == (workers, why)
     assert f"each copy of it takes one run at a time: {why}" in server.told["remarks"]
     (event,) = (event for event in server.events() if event["event"] == "runs_take_turns")

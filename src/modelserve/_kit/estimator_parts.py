@@ -7,6 +7,7 @@ from __future__ import annotations
 import types
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ _LIBRARIES = frozenset(
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, type)
 _OF_TARGETS = frozenset({"classes_", "transformer_"})
 """Attributes learnt from what is to be predicted, and not from rows."""
+_ARGUMENTS = ("kw_args", "inv_kw_args")
+"""What ``FunctionTransformer`` hands to its functions with each call."""
 _MOST = 1_000_000
 """Parts that are looked at; what holds more is not known."""
 
@@ -32,9 +35,22 @@ def stranger(estimator: Any) -> str:
 
 
 def overwrites(estimator: Any) -> bool:
-    """Whether a part was told to write to the rows that it is given (``copy=False``)."""
+    """Whether a part was told to write to the rows that it is given (``copy=False``), or is a function that
+    was."""
     parameters = estimator.get_params() if hasattr(estimator, "get_params") else {}
-    return any(name.rpartition("__")[2] == "copy" and not value for name, value in parameters.items())
+    told = [(name.rpartition("__")[2], value) for name, value in parameters.items()]
+    of_functions = [value for name, value in told if name in _ARGUMENTS and isinstance(value, dict)]
+    return any(name == "copy" and not value for name, value in told) or any(map(_overwrite, of_functions))
+
+
+def _overwrite(arguments: dict[str, Any]) -> bool:
+    return any(not value if name == "copy" else _is_written(name, value) for name, value in arguments.items())
+
+
+def _is_plain(part: Any) -> bool:
+    if isinstance(part, np.generic):
+        return not part.dtype.hasobject
+    return isinstance(part, str | bytes | int | float | complex | None)
 
 
 def fitted_on_singles(estimator: Any) -> bool:
@@ -51,7 +67,7 @@ def parts(estimator: Any, without: frozenset[str] = frozenset()) -> Iterator[Any
     left = [estimator]
     while left:
         part = left.pop()
-        if id(part) in seen or isinstance(part, str | bytes | int | float | None):
+        if id(part) in seen or _is_plain(part):
             continue
         seen[id(part)] = part  # held, so that no other gets its id
         yield part
@@ -62,9 +78,24 @@ def _is_known(part: Any) -> bool:
     """A linear booster of XGBoost has no promise for several threads."""
     if isinstance(part, types.MethodType | types.ModuleType):
         return False
+    if isinstance(part, partial):
+        return True  # what it calls, and with what, are parts of it
     if _name(part).partition(".")[0] not in _LIBRARIES:
         return False
-    return getattr(part, "booster", None) != "gblinear"
+    return getattr(part, "booster", None) != "gblinear" and not _keeps_results(part)
+
+
+def _keeps_results(part: Any) -> bool:
+    """Whether it is a ``FunctionTransformer`` whose function writes to an array among its arguments."""
+    given = [getattr(part, name, None) for name in _ARGUMENTS]
+    return any(_is_written(*each) for held in given if isinstance(held, dict) for each in held.items())
+
+
+def _is_written(name: str, value: Any) -> bool:
+    """By the names that NumPy and SciPy have for it: ``out``, ``output``, ``overwrite_b``."""
+    if name.startswith("overwrite_"):
+        return bool(value)
+    return name in {"out", "output"} and value is not None
 
 
 def _name(part: Any) -> str:
@@ -79,8 +110,10 @@ def _inside(part: Any, without: frozenset[str] = frozenset()) -> Iterator[Any]:
         yield from part.values()
     elif isinstance(part, list | tuple | set | frozenset | deque):
         yield from part
-    elif isinstance(part, np.ndarray):
-        yield from part.ravel() if part.dtype == object else ()
+    elif isinstance(part, partial):
+        yield from (part.func, part.args, part.keywords)
+    elif isinstance(part, np.ndarray | np.generic):
+        yield from part.ravel().tolist() if part.dtype.hasobject else ()
     if not isinstance(part, _FUNCTIONS):
         held = getattr(part, "__dict__", {})
         yield from (value for name, value in held.items() if name not in without)

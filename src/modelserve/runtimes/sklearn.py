@@ -32,8 +32,7 @@ class SklearnRuntime:
             raise InvalidPackage(f"{file.name}: {error}") from error
         _check_methods(file.name, estimator, signature)
         _one_job_each(estimator)
-        turns = _turns(estimator) if package.pickled else ""  # skops builds nothing but what is known
-        given = _given(file.name, estimator, signature)
+        turns, given = _turns(estimator), _given(file.name, estimator, signature)
         run = _run(estimator, given, signature, bool(turns) or overwrites(estimator))
         return PlainModel(signature, run, steady=not package.pickled, turns=turns)
 
@@ -41,7 +40,7 @@ class SklearnRuntime:
 def _turns(estimator: Any) -> str:
     """Why its runs may not overlap: what somebody wrote may keep a thing between two of its own lines."""
     strange = stranger(estimator)
-    return f"its pickle holds {strange}, which may keep something during a run" if strange else ""
+    return f"its file holds {strange}, which may keep something during a run" if strange else ""
 
 
 def _check_methods(file: str, estimator: Any, signature: Signature) -> None:
