@@ -56,7 +56,32 @@ class Answered(Buffer):
     """Its answer lies in its buffer."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.h.copy_(x[:1] * 2)
+        answer = self.h.copy_(x[:1] * 2)
+        slow(x)
+        return answer
+
+
+class ThroughItsType(Buffer):
+    """``type_as`` answers with its input where that has the type."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.h.type_as(x)
+        h.copy_(x[:1] * 2)
+        return slow(x) * 0 + h
+
+
+class ThroughBroadcasting(Buffer):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.broadcast_tensors(self.h, x)[0]
+        h.copy_(x[:1] * 2)
+        return slow(x) * 0 + h
+
+
+class ThroughChunks(Buffer):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.unsafe_chunk(self.h, 1)[0]
+        h.copy_(x[:1] * 2)
+        return slow(x) * 0 + h
 
 
 class View(Buffer):
@@ -109,6 +134,12 @@ class GivenInPart(torch.nn.Module):
         return x + 1
 
 
+class GivenThroughItsType(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x.type_as(x)
+        return y.mul_(2)
+
+
 class Own(torch.nn.Module):
     """In-place steps on what the run itself has made, and switches that are off."""
 
@@ -119,9 +150,57 @@ class Own(torch.nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.layers(x)
+        y = torch.nn.functional.dropout(self.layers(x), 0.1, self.training)
         y += x
         return y
+
+
+class Recurrent(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = torch.nn.LSTM(4, 4, batch_first=True)
+        self.norm = torch.nn.BatchNorm1d(4)
+        self.dropout = torch.nn.Dropout()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, _ = self.lstm(x.unsqueeze(1))
+        return torch.relu_(self.norm(self.dropout(y[:, 0])))
+
+
+class Cell(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = torch.nn.GRUCell(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.zeros_like(x)
+        for _ in range(3):
+            h = self.cell(x, h)
+        return h.mul_(2)
+
+
+class Attention(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        layer = torch.nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+        self.encoder = torch.nn.TransformerEncoder(layer, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.encoder(x.unsqueeze(1))[:, 0]
+
+
+class Pictures(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 2, 1), torch.nn.Dropout2d(), torch.nn.BatchNorm2d(2),
+            torch.nn.SiLU(inplace=True), torch.nn.Conv2d(2, 4, 1), torch.nn.Dropout(inplace=True),
+            torch.nn.ReLU6(inplace=True), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+            torch.nn.Hardswish(inplace=True),
+        )  # fmt: skip
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x.reshape(-1, 1, 2, 2))
 
 
 @pytest.fixture
@@ -149,12 +228,12 @@ def answered_right(model, threads=4, calls=60):
         return sum(pool.map(work, range(1, threads + 1)))
 
 
-@pytest.mark.parametrize("module", [Attribute, Buffer, Answered])
+@pytest.mark.parametrize("module", [Attribute, Buffer, Answered, ThroughItsType, ThroughBroadcasting])
 def test_gives_nobody_the_answer_of_another(scripted, module):
     assert answered_right(scripted(module())) == 240
 
 
-@pytest.mark.parametrize("module", [Buffer, Answered])
+@pytest.mark.parametrize("module", [Buffer, Answered, ThroughItsType, ThroughChunks])
 def test_gives_nobody_the_answer_of_another_as_an_exported_program(save_export, load, module):
     assert answered_right(load(save_export(module(), (ROWS[:1],), axes=(None,)))) == 240
 
@@ -179,7 +258,7 @@ def test_takes_one_run_at_a_time_as_an_exported_program(tmp_path, load, module, 
     assert why_turns(load(tmp_path / "model.pt2"))
 
 
-@pytest.mark.parametrize("module", [Given, GivenInPart])
+@pytest.mark.parametrize("module", [Given, GivenInPart, GivenThroughItsType])
 def test_leaves_what_it_is_given_to_its_caller(scripted, save_export, load, module):
     for model in (scripted(module()), load(save_export(module(), (ROWS.clone(),)))):
         rows = ROWS.clone().numpy()
@@ -190,6 +269,7 @@ def test_leaves_what_it_is_given_to_its_caller(scripted, save_export, load, modu
         assert not why_turns(model)
 
 
-def test_to_what_a_run_itself_has_made_runs_on_many_threads(scripted, save_export, load):
-    for model in (scripted(Own()), load(save_export(Own(), (ROWS,)))):
+@pytest.mark.parametrize("module", [Own, Recurrent, Cell, Attention, Pictures])
+def test_to_what_a_run_itself_has_made_runs_on_many_threads(scripted, save_export, load, module):
+    for model in (scripted(module()), load(save_export(module(), (ROWS,)))):
         assert not why_turns(model)

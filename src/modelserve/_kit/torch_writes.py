@@ -6,19 +6,18 @@ another thread has put there in between. What can't be looked into is taken to d
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from modelserve._kit.torch_aliases import may_answer_with_input, sharing, told
+
 _BATCH_STATISTICS = 5
 """Place of the argument of ``batch_norm`` and ``instance_norm`` that has them move their running mean."""
 _RUNNING_MEAN = 3
 _NORMS = frozenset({"aten::batch_norm", "aten::instance_norm"})
-_PASSES_THROUGH = re.compile(r"aten::(?:\w*dropout|atleast_\dd|broadcast_tensors|meshgrid|einsum)")
-"""What may answer with its input itself, although its schema does not say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,10 @@ def writes_of_script(module: Any) -> Writes:
     """Of ``forward``, with all that it calls. A copy is looked at whose switches (``training``) are set: what
     they rule out does not count."""
     try:
-        graph = torch.jit.freeze(module, optimize_numerics=False).graph
+        whole = module.forward.graph
+        torch._C._jit_pass_inline(whole)  # as a run does
+        with told(whole):
+            graph = torch.jit.freeze(module, optimize_numerics=False).graph
     except Exception:  # what the file holds decides what fails
         return ANYWHERE
     if any(graph.findNode(kind) for kind in ("prim::CallMethod", "prim::CallFunction", "prim::fork")):
@@ -76,10 +78,10 @@ def writes_of_program(program: Any) -> Writes:
     """Of an exported program's graph."""
     if any(_changes(module.graph) for module in _inner(program.graph_module)):
         return ANYWHERE
-    told, given = program.graph_signature, set(program.graph_signature.user_inputs)
+    signature, given = program.graph_signature, set(program.graph_signature.user_inputs)
     written = {name for node in _changes(program.graph) for name in _origins(node)}
-    kept = bool(told.buffers_to_mutate or getattr(told, "parameters_to_mutate", None))
-    return Writes(kept or bool(written - given), bool(told.user_inputs_to_mutate or written & given))
+    kept = bool(signature.buffers_to_mutate or getattr(signature, "parameters_to_mutate", None))
+    return Writes(kept or bool(written - given), bool(signature.user_inputs_to_mutate or written & given))
 
 
 def _inner(module: Any) -> Iterator[Any]:
@@ -123,14 +125,15 @@ def _origins(node: Any) -> set[str]:
         node = left.pop()
         if node.op != "call_function":
             found.add(node.name)
-        elif _may_alias(node):
-            left += [each for each in node.all_input_nodes if each not in seen]
+        else:
+            left += [each for each in _sources(node) if each not in seen]
             seen.update(left)
     return found
 
 
-def _may_alias(node: Any) -> bool:
-    schema = getattr(node.target, "_schema", None)
-    if schema is None or _PASSES_THROUGH.fullmatch(schema.name):
-        return True
-    return any(value.alias_info is not None for value in schema.returns)
+def _sources(node: Any) -> list[Any]:
+    """The nodes whose memory a node's value may lie in."""
+    schema, nodes = getattr(node.target, "_schema", None), node.all_input_nodes
+    if schema is None:
+        return list(nodes)
+    return list(nodes[: sharing(schema.name)]) if may_answer_with_input(schema) else []
