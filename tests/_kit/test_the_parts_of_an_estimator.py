@@ -38,7 +38,7 @@ def holding(part):
     "part",
     [
         1, "text", None, np.arange(3), np.abs, np.float64, np.random.RandomState(0),
-        {"a": [StandardScaler()]}, FunctionTransformer(np.square, kw_args={"out": None}),
+        {"a": [StandardScaler()]}, partial(np.clip, a_min=0), FunctionTransformer(np.square, kw_args={"out": None}),
         FunctionTransformer(np.clip, kw_args={"a_min": np.zeros(3), "a_max": None}),
     ],
 )  # fmt: skip
@@ -49,7 +49,8 @@ def test_of_the_libraries_are_known(part):
 @pytest.mark.parametrize(
     "part",
     [
-        Own(), Own, Own().method, lambda rows: rows, NAMELESS["nameless"], partial(np.abs), np,
+        Own(), Own, Own().method, lambda rows: rows, NAMELESS["nameless"], np,
+        partial(np.abs, out=np.zeros(2)), partial(Own), partial(np.abs, Own()),
         [{"a": (Own(),)}], {Own(): 1}, deque([Own()]), np.array([Own()], object),
         FunctionTransformer(Own().method), np.vectorize(lambda row: row),
         np.array([(1, Own())], [("a", int), ("b", object)]), np.array([(Own(),)], [("a", object)])[0],

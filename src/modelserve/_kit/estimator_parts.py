@@ -78,8 +78,8 @@ def _is_known(part: Any) -> bool:
     """A linear booster of XGBoost has no promise for several threads."""
     if isinstance(part, types.MethodType | types.ModuleType):
         return False
-    if isinstance(part, partial):
-        return True  # what it calls, and with what, are parts of it
+    if isinstance(part, partial):  # what it calls is a part of it
+        return not any(_is_written(*each) for each in part.keywords.items())
     if _name(part).partition(".")[0] not in _LIBRARIES:
         return False
     return getattr(part, "booster", None) != "gblinear" and not _keeps_results(part)
