@@ -38,7 +38,8 @@ def holding(part):
     "part",
     [
         1, "text", None, np.arange(3), np.abs, np.float64, np.random.RandomState(0),
-        {"a": [StandardScaler()]}, partial(np.clip, a_min=0), FunctionTransformer(np.square, kw_args={"out": None}),
+        {"a": [StandardScaler()]}, partial(np.clip, a_min=0),
+        FunctionTransformer(np.square, kw_args={"out": None}),
         FunctionTransformer(np.clip, kw_args={"a_min": np.zeros(3), "a_max": None}),
     ],
 )  # fmt: skip
