@@ -258,6 +258,58 @@ def test_a_wrong_form_is_refused(body: bytes, kind: str, error: type[ModelServeE
     assert told in caught.value.message
 
 
+def part(headers: str, content: bytes) -> bytes:
+    """A form of one field with these headers beside its name."""
+    told = f'--XX\r\nContent-Disposition: form-data; name="text"\r\n{headers}\r\n\r\n'
+    return told.encode("latin-1") + content + b"\r\n--XX--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "content"),
+    [
+        ("Content-Type: text/plain", b"\xef\xbb\xbfK\xc3\xb6ln"),
+        ("Content-Type: text/plain; charset=UTF-8", b"\xef\xbb\xbfK\xc3\xb6ln"),
+        ("Content-Type: text/plain; charset=ISO-8859-1", b"K\xf6ln"),
+        ('Content-Type: text/plain; charset="windows-1252"', b"K\xf6ln"),
+        ("Content-Type: text/plain; charset=utf-16", "K\xf6ln".encode("utf-16")),
+        ("Content-Type: text/plain; charset=utf-16le", "\ufeffK\xf6ln".encode("utf-16le")),
+        ("Content-Transfer-Encoding: 8bit", "K\xf6ln".encode()),
+        ("Content-Transfer-Encoding: BASE64", b"S8O2\r\nbG4=\r\n"),
+        ("Content-Transfer-Encoding: quoted-printable", b"K=C3=B6=\r\nln"),
+        ("Content-Transfer-Encoding: base64\r\nContent-Type: text/plain; charset=latin1", b"S/Zsbg=="),
+    ],
+)
+def test_what_a_part_says_of_its_text_is_followed(headers: str, content: bytes) -> None:
+    assert ask(part(headers, content), TEXT, FORM).items == ("K\xf6ln",)
+
+
+def test_an_image_in_a_form_may_be_carried_as_base64() -> None:
+    body = part("Content-Transfer-Encoding: base64", base64.b64encode(PNG)).replace(b'"text"', b'"image"')
+    assert ask(body, IMAGE, FORM).items == (PNG,)
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "told"),
+    [
+        ("Content-Type: text/plain; charset=klingon", b"a", 'part 0: charset: got "klingon"; send UTF-8'),
+        ("Content-Type: text/plain; charset=base64", b"YQ==", 'part 0: charset: got "base64"'),
+        ("Content-Type: text/plain; charset=punycode", b"a", 'part 0: charset: got "punycode"'),
+        ("Content-Type: text/plain; charset=aliases", b"a", 'part 0: charset: got "aliases"'),
+        ("Content-Type: text/plain; charset=\xe9", b"a", "part 0: charset: got"),
+        ("Content-Type: text/plain; charset=ascii", b"\xff", "part 0: the text is not ascii, its charset"),
+        ("Content-Type: text/plain; charset=utf-16", b"abc", "part 0: the text is not utf-16, its charset"),
+        ("Content-Type: text/plain; charset=utf-7", b"+2AA-", "part 0: the text is not utf-7, its charset"),
+        ("Content-Transfer-Encoding: base64", b"a!b=", "part 0: not the base64 that content-transfer"),
+        ("Content-Transfer-Encoding: quoted-printable", b"a=zz", "the = at byte 1 is followed by no two"),
+        ("Content-Transfer-Encoding: x-uuencode", b"a", 'content-transfer-encoding: got "x-uuencode"; send'),
+    ],
+)
+def test_a_part_that_is_not_what_it_says_is_refused(headers: str, content: bytes, told: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        ask(part(headers, content), TEXT, FORM)
+    assert told in caught.value.message
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_as_a_form_are_items_or_refused(body: bytes) -> None:
     with contextlib.suppress(InvalidInput, PayloadTooLarge):

@@ -11,7 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from modelserve.errors import InvalidInput, PayloadTooLarge
-from modelserve.protocol import values
+from modelserve.protocol import parting, values
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -28,11 +28,12 @@ MAX_HEADERS, MAX_HEADER_BYTES = 8, 1024
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``filename`` is None for a part that is a field and not a file."""
+    """``filename`` is None for a part that is a field and not a file; an empty ``charset`` is none told."""
 
     name: str
     content: bytes
     filename: str | None = None
+    charset: str = ""
 
 
 def parts(body: bytes, content_type: str, most: int) -> list[Part]:
@@ -110,13 +111,17 @@ class _Collector:
         self._value.clear()
 
     def _end(self) -> None:
+        place = f"part {len(self.found)}"
         disposition, options = parse_options_header(self._headers.get(b"content-disposition"))
         if disposition != b"form-data" or b"name" not in options:
-            place = f"part {len(self.found)}"
             raise InvalidInput(f'{place}: it lacks the header Content-Disposition: form-data; name="..."')
         filename = options.get(b"filename")
         named = None if filename is None else filename.decode(errors="replace")
-        self.found.append(Part(options[b"name"].decode(errors="replace"), bytes(self._content), named))
+        encoding = self._headers.get(b"content-transfer-encoding", b"").decode("latin-1")
+        content = parting.carried(bytes(self._content), encoding, place)
+        _, told = parse_options_header(self._headers.get(b"content-type"))
+        charset = told.get(b"charset", b"").decode("latin-1")
+        self.found.append(Part(options[b"name"].decode(errors="replace"), content, named, charset))
 
     def _finish(self) -> None:
         self.complete = True

@@ -10,7 +10,7 @@ from typing import Any
 from modelserve.domain.inference import Entity, InferenceResponse, Label
 from modelserve.domain.models import Task
 from modelserve.errors import InvalidInput, ModelFailed, PayloadTooLarge, UnsupportedMedia
-from modelserve.protocol import arrays, multipart, values
+from modelserve.protocol import arrays, multipart, parting, values
 from modelserve.protocol.payload import Payload
 
 _BYTES = ("application/octet-stream", "binary/octet-stream")
@@ -96,10 +96,7 @@ def _from_parts(parts: list[multipart.Part], task: Task) -> TaskCall:
 def _part(part: multipart.Part, task: Task, place: str) -> str | bytes:
     if task is Task.IMAGE_CLASSIFICATION:
         return part.content
-    try:
-        return part.content.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{place}: the text is not UTF-8: {error.reason} at byte {error.start}") from None
+    return parting.text(part.content, part.charset, place)
 
 
 def _from_json(fields: dict[str, Any], task: Task, max_items: int) -> TaskCall:
