@@ -57,11 +57,27 @@ def test_is_an_image_classifier_by_its_architecture(image_folder):
     assert package.signature.inputs == (TensorSpec("pixel_values", DataType.FP32, (-1, 3, 8, 8)),)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DeiTForImageClassificationWithTeacher",
+        "LevitForImageClassificationWithTeacher",
+        "PerceiverForImageClassificationConvProcessing",
+        "PerceiverForImageClassificationFourier",
+        "PerceiverForImageClassificationLearned",
+    ],
+)
+def test_is_an_image_classifier_by_a_name_that_ends_otherwise(image_folder, name):
+    package = open_package(image_folder(architectures=[name]))
+    assert (package.task, package.logits) == (Task.IMAGE_CLASSIFICATION, "logits")
+
+
 def test_must_state_a_task_that_is_served(text_folder):
     folder = text_folder({"architectures": ["BertModel"]})
     message = refusal(folder)
     assert "config.json: architectures: ['BertModel']" in message
-    assert "`task: tensor`" in message
+    for task in Task:
+        assert f"`task: {task.value}`" in message
     assert open_package(folder, Task.TENSOR).task is Task.TENSOR
 
 

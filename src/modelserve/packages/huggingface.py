@@ -33,6 +33,15 @@ _ARCHITECTURES = {
     "ForTokenClassification": Task.TOKEN_CLASSIFICATION,
     "ForImageClassification": Task.IMAGE_CLASSIFICATION,
 }
+"""What the name of a class ends in."""
+_IMAGE_CLASSIFIERS = (
+    "DeiTForImageClassificationWithTeacher",
+    "LevitForImageClassificationWithTeacher",
+    "PerceiverForImageClassificationConvProcessing",
+    "PerceiverForImageClassificationFourier",
+    "PerceiverForImageClassificationLearned",
+)
+"""Those of transformers' mapping whose names end otherwise."""
 _LEAVES = "is a link that leaves the folder; copy it with `cp -rL` first"
 
 Config = Mapping[str, Any]
@@ -83,16 +92,14 @@ class HuggingFace:
 
 def _task(config: Config, declaration: Declaration, asked: Task | None) -> Task:
     architectures = config.get("architectures") or []
-    implied = next(
-        (task for end, task in _ARCHITECTURES.items() for name in architectures if str(name).endswith(end)),
-        None,
-    )
+    implied = next(filter(None, (_implied(str(name)) for name in architectures)), None)
     task = asked or declaration.task or implied
     if task is None:
         raise InvalidPackage(
             f"{CONFIG}: architectures: {architectures!r} implies no task that is served "
-            f"(…{', …'.join(_ARCHITECTURES)}); write a task into {FILE_NAME}, "
-            f"such as `task: {Task.TENSOR.value}` for plain tensors"
+            f"(…{', …'.join(_ARCHITECTURES)}); write a task into {FILE_NAME}: "
+            f"`task: {Task.TENSOR.value}` for plain tensors, or, if the model does that, "
+            f"{' or '.join(f'`task: {task.value}`' for task in _ARCHITECTURES.values())}"
         )
     if implied and task not in (implied, Task.TENSOR):
         source = "the spec" if asked else FILE_NAME
@@ -101,6 +108,13 @@ def _task(config: Config, declaration: Declaration, asked: Task | None) -> Task:
             f"{task.value}; remove that, or use {Task.TENSOR.value}"
         )
     return task
+
+
+def _implied(architecture: str) -> Task | None:
+    """The task of a model of this class; None where it is none that is served."""
+    if architecture in _IMAGE_CLASSIFIERS:
+        return Task.IMAGE_CLASSIFICATION
+    return next((task for end, task in _ARCHITECTURES.items() if architecture.endswith(end)), None)
 
 
 def _answer(file: str, config: Config, task: Task, graph: Signature) -> tuple[str, tuple[str, ...]]:
