@@ -293,6 +293,28 @@ class TestOfTransparency:
         content = made(6, b"\1\1\1\xff\2\2\2\0", chunk(b"tRNS", b"\0\1\0\1\0\1"))
         assert pixels(content).tolist() == [[[1, 1, 1], [255, 255, 255]]]
 
+    @pytest.mark.parametrize(
+        ("depth", "row", "clear", "shown"),
+        [
+            (1, b"\x40", b"\0\0", [255, 255]),
+            (2, b"\x60", b"\0\1", [255, 170]),
+            (4, b"\x78", b"\0\7", [255, 136]),
+            (8, b"\x64\xc8", b"\0\x64", [255, 200]),
+            (16, b"\x80\0\x03\xe8", b"\x80\0", [255, 3]),
+            (16, b"\0\0\0\x42", b"\0\0", [255, 0]),
+        ],
+    )
+    def test_of_a_grey_is_told_by_all_bits_of_a_pixel(self, depth, row, clear, shown):
+        """PNG, 11.3.2.1."""
+        content = made(0, row, chunk(b"tRNS", clear), depth=depth)
+        assert pixels(content)[0, :, 0].tolist() == shown
+        assert np.asarray(decode_image(content, MOST, "L"))[0].tolist() == shown
+
+    def test_of_a_colour_with_16_bits_is_passed_over(self):
+        """Near black would become white: decoders show the upper halves alone."""
+        content = made(2, b"\0\x42" * 3 + b"\0\0" * 3, chunk(b"tRNS", bytes(6)), depth=16)
+        assert pixels(content).tolist() == [[[0, 0, 0], [0, 0, 0]]]
+
     @pytest.mark.parametrize("data", [b"", b"\1\1\1\2\2\2", b"\1\2\3\4", bytes(3 * 300)])
     @pytest.mark.parametrize("checksum", [None, 1])
     def test_and_colours_need_no_palette(self, data, checksum):

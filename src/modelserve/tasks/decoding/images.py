@@ -52,6 +52,7 @@ def decode_image(content: bytes, max_pixels: int, mode: Mode = "RGB") -> Image.I
         with Image.open(io.BytesIO(parts.pixels), formats=FORMATS) as image:
             _check_size(image, max_pixels)
             image.load()
+            _scale_clear_grey(image, parts.pixels)
             exif, xmp = parts.exif or image.info.get("exif"), parts.xmp or image.info.get("xmp")
             return _flatten(upright(image, exif, xmp), mode)
     except Image.DecompressionBombError as error:
@@ -86,6 +87,14 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
         )
 
 
+def _scale_clear_grey(image: Image.Image, content: bytes) -> None:
+    """Make the clear grey of a PNG comparable to its pixels, which Pillow widens to 8 bits from 2 or 4."""
+    clear = image.info.get("transparency")
+    if image.format == "PNG" and image.mode == "L" and isinstance(clear, int):
+        most = (1 << png.bits(content)) - 1
+        image.info["transparency"] = (clear & most) * 255 // most
+
+
 def _flatten(image: Image.Image, mode: Mode) -> Image.Image:
     if image.mode.startswith("I"):
         image = _from_16_bit(image)
@@ -97,6 +106,10 @@ def _flatten(image: Image.Image, mode: Mode) -> Image.Image:
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
-    """Grey with 16 bits to grey with 8: the upper byte, where Pillow itself would clip at 255."""
-    upper = np.clip(np.asarray(image), 0, 65535) >> 8
-    return Image.fromarray(upper.astype(np.uint8))
+    """Grey with 16 bits to grey with 8: the upper byte, where Pillow itself would clip at 255. What is clear
+    is told by all 16 (PNG, 11.3.2.1)."""
+    pixels, clear = np.asarray(image), image.info.get("transparency")
+    grey = Image.fromarray((np.clip(pixels, 0, 65535) >> 8).astype(np.uint8))
+    if isinstance(clear, int):
+        grey.putalpha(Image.fromarray(np.where(pixels == clear, 0, 255).astype(np.uint8)))
+    return grey

@@ -20,6 +20,9 @@ _GREY, _COLOURS, _INDICES = 0, 2, 3
 """Types of colours that transparency may be told of, by numbers of IHDR; others have it in their pixels."""
 _COLOURFUL = (_COLOURS, 6)
 """Types that need no palette, but may propose one to screens of few colours."""
+_MOST_BITS = 16
+"""Of colours with so many, decoders give the upper 8 alone, and compare these with all 16 of transparency:
+what is nearly black would become clear. Such transparency is passed over."""
 _TELLING = slice(24, 26)
 """Where IHDR, the first chunk, tells how many bits a number has, and the type."""
 _XMP, _RAW_EXIF = b"XML:com.adobe.xmp\0", b"Raw profile type exif\0"
@@ -40,6 +43,11 @@ def split(content: bytes) -> Parts:
     whole = passed.scattered or not kept
     pixels = content if whole else b"".join([SIGNATURE, *kept, content[start:]])
     return Parts(pixels, _exif(told), _text(told.get(_XMP)))
+
+
+def bits(content: bytes) -> int:
+    """Of each number of a PNG with a head."""
+    return content[_TELLING.start]
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -76,11 +84,14 @@ class _Passed:
         return name.isalpha() and optional and not self._is_misnamed(position, end)
 
     def _takes_transparency(self, length: int) -> bool:
-        """As libpng does: the first of the right length, behind a palette and before the pixels."""
+        """As libpng does: the first of the right length, behind a palette and before the pixels; but see
+        :data:`_MOST_BITS`."""
         if self._begun or self._transparent:
             return False
         if self._type == _INDICES:
             return 0 < length <= self._entries
+        if self._type == _COLOURS and self._depth == _MOST_BITS:
+            return False
         return length == {_GREY: 2, _COLOURS: 6}.get(self._type)
 
     def _is_misnamed(self, position: int, end: int) -> bool:
