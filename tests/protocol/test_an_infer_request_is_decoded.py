@@ -87,6 +87,33 @@ def test_booleans_and_strings_are_decoded() -> None:
     assert strings.tensors["x"].tolist() == ["é".encode(), b""]
 
 
+def strings(content_type: Any, *data: Any, datatype: DataType = DataType.BYTES) -> list[Any]:
+    told = {"parameters": {"content_type": content_type}, "shape": [len(data)]}
+    return decode(of(datatype), datatype=datatype, data=data, **told).tensors["x"].tolist()
+
+
+def test_strings_are_what_their_content_type_says() -> None:
+    assert strings("base64", "/wA=", "") == [b"\xff\0", b""]
+    for told in (None, "np", "str", "pd"):
+        assert strings(told, "YQ==") == [b"YQ=="]
+    raw = {"content_type": "base64", "binary_data_size": 8}
+    told = tensor(datatype="BYTES", shape=[1], parameters=raw)
+    del told["data"]
+    head = json.dumps({"inputs": [told]}).encode()
+    found = oip.decode(head + b"\4\0\0\0YQ==", of(DataType.BYTES), str(len(head))).tensors["x"]
+    assert found.tolist() == [b"a"]
+
+
+def test_a_content_type_that_is_not_followed_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r'inputs\[0\]: element 1: got "a!b="; send base64'):
+        strings("base64", "YQ==", "a!b=")
+    for told in ("hg_json", "pil_image", "datetime", 3, ["np"]):
+        with pytest.raises(InvalidInput, match=r"inputs\[0\]\.parameters\.content_type: got .*; send"):
+            strings(told, "a")
+    with pytest.raises(InvalidInput, match="it goes with the datatype BYTES"):
+        strings("base64", 1, datatype=DataType.INT64)
+
+
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20))
 def test_whole_numbers_keep_every_digit(values: list[int]) -> None:
     call = decode(of(DataType.INT64), shape=[len(values)], datatype="INT64", data=values)

@@ -155,6 +155,30 @@ def test_say_that_fp16_must_be_raw() -> None:
         oip_grpc.tensors(typed("FP16", [1], "fp32_contents", [1]), only("FP16"))
 
 
+def test_elements_come_in_one_way() -> None:
+    both = typed("INT64", [1], "int64_contents", [1])
+    both.inputs[0].contents.int_contents.append(2)
+    with pytest.raises(InvalidInput, match='got "int_contents", "int64_contents"; send int64_contents alone'):
+        oip_grpc.tensors(both, only("INT64"))
+    beside = typed("INT64", [1], "int64_contents", [1])
+    beside.raw_input_contents.append(bytes(8))
+    with pytest.raises(
+        InvalidInput, match=r"inputs\[0\].contents: got int64_contents beside raw_input_contents"
+    ):
+        oip_grpc.tensors(beside, only("INT64"))
+    beside.inputs[0].contents.Clear()
+    assert oip_grpc.tensors(beside, only("INT64"))["INT64"].tolist() == [0]
+
+
+def test_strings_are_what_their_content_type_says() -> None:
+    asked = typed("BYTES", [1], "bytes_contents", [b"/wA="])
+    asked.inputs[0].parameters["content_type"].string_param = "base64"
+    assert oip_grpc.tensors(asked, only("BYTES"))["BYTES"].tolist() == [b"\xff\0"]
+    asked.inputs[0].parameters["content_type"].string_param = "hg_json"
+    with pytest.raises(InvalidInput, match=r'inputs\[0\].parameters.content_type: got "hg_json"'):
+        oip_grpc.tensors(asked, only("BYTES"))
+
+
 def test_with_an_input_twice_or_of_another_type_are_refused() -> None:
     asked = typed("FP32", [1], "fp32_contents", [1])
     asked.inputs.append(asked.inputs[0])

@@ -1,7 +1,8 @@
 """What a model's input takes beyond its own datatype and shape, in every protocol alike.
 
 *A vector takes a column*: an input of shape ``[n]`` may come as ``[n, 1]``, and one of ``[n, 1]`` as ``[n]``:
-the same elements in the same order; MLServer's clients write columns so. *Values may be missing* where
+the same elements in the same order; MLServer's clients write columns so. *Strings may be base64* where
+the tensor's parameter ``content_type`` says so, as MLServer's clients do. *Values may be missing* where
 the signature says so: null in JSON, NaN for the model. *An optional input* may be left out, as if all of its
 values were missing; it may also come in a narrower datatype, as a column without missing values does.
 *FP64 takes FP32*, which it holds exactly; from JSON it takes the numbers as they are written.
@@ -9,8 +10,10 @@ values were missing; it may also come in a narrower datatype, as a column withou
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,6 +21,8 @@ from modelserve.domain.inference import Array, DataType, Tensors, TensorSpec
 from modelserve.errors import InvalidInput
 from modelserve.protocol import arrays, values
 
+_AS_IT_IS = (None, "", "np", "str", "pd")
+"""Content types of MLServer that say of a tensor what is done with it anyway."""
 _KINDS = {datatype.value: datatype for datatype in DataType}
 
 
@@ -56,6 +61,34 @@ def given(data: Array, kind: DataType, shape: Sequence[int], spec: TensorSpec) -
     if kind is not spec.datatype:
         data = data.astype(spec.datatype.numpy)
     return data if len(data.shape) == len(shape) else data.reshape(shape)
+
+
+def meant(data: Array, content_type: object, place: str) -> Array:
+    """What a tensor means that came with this ``content_type`` of MLServer. Raises InvalidInput for one that
+    is not followed, and for elements that are not of it.
+
+    Source: https://mlserver.readthedocs.io, "Content Types (and Codecs)".
+    """
+    if content_type in _AS_IT_IS:
+        return data
+    where = f"{place}.parameters.content_type"
+    if content_type != "base64":
+        raise values.got(where, content_type, 'send "np", "str", "pd" or "base64", or leave it out')
+    if data.dtype.kind != "O":
+        raise values.got(where, content_type, "it goes with the datatype BYTES")
+    found = np.empty(data.size, np.object_)
+    for index, element in enumerate(data.ravel().tolist()):
+        found[index] = _from_base64(element, f"{place}: element {index}")
+    return cast("Array", found.reshape(data.shape))
+
+
+def _from_base64(element: bytes, place: str) -> bytes:
+    try:
+        return base64.b64decode(element, validate=True)
+    except binascii.Error as error:
+        shown = element[: values.SHOWN + 1].decode(errors="replace")
+        told = f"send base64, as content_type says: {error}"
+        raise values.got(place, shown, told) from None
 
 
 def array(data: list[Any], spec: TensorSpec, place: str, kind: DataType | None = None) -> Array:

@@ -115,13 +115,17 @@ def _tensor(entry: dict[str, Any], spec: TensorSpec, place: str, tail: Tail | No
     fitted = inputs.fitted(shape, spec, f"{place}.shape")
     parameters = _parameters(entry, f"{place}.")
     if "binary_data_size" in parameters:
-        return inputs.given(_from_tail(entry, shape, kind, place, tail), kind, fitted, spec)
+        found = inputs.meant(
+            _from_tail(entry, shape, kind, place, tail), parameters.get("content_type"), place
+        )
+        return inputs.given(found, kind, fitted, spec)
     data = entry.get("data")
     if not isinstance(data, list):
         wanted = "send the elements as a JSON list, or behind the JSON with parameters.binary_data_size"
         raise values.got(f"{place}.data", data, wanted)
-    place = f"{place}.data"
-    found = arrays.shaped(inputs.array(data, spec, place, kind), shape, place)
+    where = f"{place}.data"
+    found = arrays.shaped(inputs.array(data, spec, where, kind), shape, where)
+    found = inputs.meant(found, parameters.get("content_type"), place)
     return inputs.given(found, spec.datatype, fitted, spec)
 
 

@@ -61,9 +61,11 @@ def tensors(request: messages.ModelInferRequest, signature: Signature) -> Tensor
         kind = inputs.datatype(tensor.datatype, spec, f"{place}.datatype")
         fitted = inputs.fitted(shape, spec, f"{place}.shape")
         if contents:
+            _require_raw(tensor, place)
             data = binary.array(memoryview(contents[index]), kind, shape, f"raw_input_contents[{index}]")
         else:
             data = _typed(tensor, kind, shape, place)
+        data = inputs.meant(data, _content_type(tensor), place)
         found[spec.name] = inputs.given(data, kind, fitted, spec)
     return inputs.whole(found, signature.inputs) if len(found) < len(specs) else found
 
@@ -75,6 +77,23 @@ def _raw_contents(request: messages.ModelInferRequest) -> Sequence[bytes]:
             f"raw_input_contents: got {len(contents)} for {len(request.inputs)} inputs; send one for each"
         )
     return contents
+
+
+def _require_raw(tensor: Input, place: str) -> None:
+    """Raise InvalidInput for elements beside raw ones: they may be others."""
+    if told := _told_fields(tensor):
+        raise InvalidInput(f"{place}.contents: got {told[0]} beside raw_input_contents; send one of both")
+
+
+def _told_fields(tensor: Input) -> list[str]:
+    return [field.name for field, _ in tensor.contents.ListFields()]
+
+
+def _content_type(tensor: Input) -> object:
+    parameter = tensor.parameters.get("content_type") if tensor.parameters else None
+    if parameter is None:
+        return None
+    return getattr(parameter, parameter.WhichOneof("parameter_choice") or "string_param")
 
 
 def _spec_of(tensor: Input, specs: Mapping[str, TensorSpec], found: Tensors, place: str) -> TensorSpec:
@@ -89,6 +108,9 @@ def _typed(tensor: Input, datatype: DataType, shape: Sequence[int], place: str) 
     if datatype not in _FIELDS:
         raise InvalidInput(f"{place}.contents: {datatype} has no typed field; send raw_input_contents")
     field = _FIELDS[datatype]
+    if len(told := _told_fields(tensor)) > 1:
+        others = values.listing(told)
+        raise InvalidInput(f"{place}.contents: got {others}; send {field} alone, which {datatype} takes")
     elements = getattr(tensor.contents, field)
     wanted = math.prod(shape)
     if len(elements) != wanted:
