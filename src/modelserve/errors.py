@@ -73,6 +73,8 @@ class PayloadTooLarge(ClientFault):
 
 class UnsupportedMedia(ClientFault):
     code, status = "unsupported_media", 415
+    accepts: str = ""
+    """Which content encodings are taken, where one that is not was sent (RFC 9110, 15.5.16)."""
 
 
 class InvalidSpec(ClientFault):

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelserve.errors import InvalidInput, PayloadTooLarge, UnsupportedMedia
-from modelserve.protocol import packing, unpacking
+from modelserve.protocol import faults, packing, unpacking
 from modelserve.protocol.payload import Payload
 
 LIMIT = 4 * 1024 * 1024
@@ -192,8 +192,11 @@ def test_any_bytes_are_unpacked_or_refused(
 def test_known_encodings_are_told_to_whoever_sends_another() -> None:
     assert [packing.require(told) for told in ("", "identity", "x-gzip", "zstd")] == ["", "", "gzip", "zstd"]
     for told in ("br", "gzip, gzip", "gzip, deflate", "identity, br", "gzip;q=1"):
-        with pytest.raises(UnsupportedMedia, match="send one of gzip, deflate, zstd, or the body as it is"):
+        with pytest.raises(
+            UnsupportedMedia, match="send one of gzip, deflate, zstd, or the body as it is"
+        ) as caught:
             packing.require(told)
+        assert faults.headers(caught.value) == ((b"accept-encoding", b"gzip, deflate, zstd"),)
 
 
 @pytest.mark.parametrize(

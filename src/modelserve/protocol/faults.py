@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from modelserve.errors import ModelServeError
+from modelserve.errors import ModelServeError, UnsupportedMedia
 from modelserve.protocol.arrays import dump
 
 
@@ -29,7 +29,10 @@ def told(error: BaseException, request_id: str) -> ModelServeError:
 
 
 def headers(error: ModelServeError) -> tuple[tuple[bytes, bytes], ...]:
-    """``retry-after`` in whole seconds, at least 1, where the error says when to come back."""
+    """``retry-after`` in whole seconds, at least 1, where the error says when to come back;
+    ``accept-encoding`` where it says how a body may be packed."""
+    if isinstance(error, UnsupportedMedia) and error.accepts:
+        return ((b"accept-encoding", error.accepts.encode()),)
     if error.retry_after is None:
         return ()
     return ((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()),)

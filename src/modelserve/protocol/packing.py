@@ -39,7 +39,9 @@ def require(encoding: str) -> str:
         missing = found == "zstd" and found not in accepted()
         hint = "; zstd needs pip install 'modelserve[zstd]' on the server" if missing else ""
         wanted = f"send one of {', '.join(accepted())}, or the body as it is{hint}"
-        raise UnsupportedMedia(f"content-encoding: got {values.shown(encoding)}; {wanted}")
+        error = UnsupportedMedia(f"content-encoding: got {values.shown(encoding)}; {wanted}")
+        error.accepts = ", ".join(accepted())
+        raise error
     return found
 
 
