@@ -53,6 +53,12 @@ async def test_what_is_no_packed_body_is_the_clients_fault(serve: Any, encoding:
         assert server.figures()["failures"] == 0
 
 
+async def test_a_packing_that_is_not_known_is_refused_with_those_that_are(serve: Any) -> None:
+    async with serve() as server:
+        answer = await post(server, b"", content_encoding="br")
+        assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "gzip, deflate, zstd")
+
+
 @pytest.mark.parametrize("rows", [1000, 20_000])
 @packings
 async def test_a_large_answer_is_packed_for_whoever_asks(serve: Any, encoding: str, rows: int) -> None:

@@ -108,9 +108,9 @@ def _typed(tensor: Input, datatype: DataType, shape: Sequence[int], place: str) 
     if datatype not in _FIELDS:
         raise InvalidInput(f"{place}.contents: {datatype} has no typed field; send raw_input_contents")
     field = _FIELDS[datatype]
-    if len(told := _told_fields(tensor)) > 1:
-        others = values.listing(told)
-        raise InvalidInput(f"{place}.contents: got {others}; send {field} alone, which {datatype} takes")
+    if len(fields := _told_fields(tensor)) > 1:
+        several = values.listing(fields)
+        raise InvalidInput(f"{place}.contents: got {several}; send {field} alone, which {datatype} takes")
     elements = getattr(tensor.contents, field)
     wanted = math.prod(shape)
     if len(elements) != wanted:
