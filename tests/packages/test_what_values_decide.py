@@ -148,6 +148,46 @@ def test_is_also_inside_of_a_function_by_what_it_is_called_with(tmp_path: Path) 
     assert decision(save(tmp_path, *DIMENSION, call, functions=[function])) == ""
 
 
+def chain(depth: int, *last: Any) -> list[Any]:
+    """Functions of which each calls the next one twice."""
+    opsets = [helper.make_opsetid("", 17)]
+    calls = [
+        [node(f"F{at + 1}", "a n", "c", domain="own"), node(f"F{at + 1}", "c n", "b", domain="own")]
+        for at in range(depth)
+    ]
+    return [
+        helper.make_function("own", f"F{at}", ["a", "n"], ["b"], nodes, opsets)
+        for at, nodes in enumerate([*calls, [*last]])
+    ]
+
+
+def test_is_followed_once_through_what_is_called_again_and_again(tmp_path: Path) -> None:
+    call = node("F0", "x n", "y", domain="own")
+    for depth, last in ((40, node("Neg", "a", "b")), (40, node("Tile", "a n", "b"))):
+        functions = chain(depth, last)
+        assert decision(save(tmp_path, *DIMENSION, call, functions=functions)) == ""
+        told = decision(save(tmp_path, *LARGEST, call, functions=functions))
+        assert told.endswith("(operator Tile)") is (last.op_type == "Tile")
+    assert decision(save(tmp_path, call, functions=chain(0, node("F0", "a n", "b", domain="own")))) == ""
+    deep = chain(500, node("Neg", "a", "b"))
+    assert decision(save(tmp_path, *DIMENSION, call, functions=deep)).endswith("too deeply to be followed")
+
+
+def test_is_found_in_a_loop_of_a_loop_that_only_a_later_round_shows(tmp_path: Path) -> None:
+    inner = branch(
+        "inner", node("Identity", "on2", "further2"), node("Tile", "x second", "tiled2"),
+        node("Identity", "first", "next2"), inputs="at2 on2 second", outputs="further2 next2 tiled2",
+    )  # fmt: skip
+    outer = branch(
+        "outer", node("Identity", "on", "further"), node("Loop", "most go ones", "last2 tiled", body=inner),
+        node("ReduceMax", "ids", "counted", keepdims=1),
+        inputs="at on first", outputs="further counted tiled",
+    )  # fmt: skip
+    assert decision(save(tmp_path, node("Loop", "most go ones", "last y", body=outer))).endswith(
+        "(operator Tile)"
+    )
+
+
 def test_is_nothing_that_the_file_itself_holds(tmp_path: Path) -> None:
     """Older files list their weights among the inputs."""
     assert decision(save(tmp_path, node("Tile", "x ones", "y"), inputs="x ids ones")) == ""

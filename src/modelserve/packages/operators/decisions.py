@@ -42,6 +42,8 @@ _DECIDING: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "Upsample": (_LENGTH, (1,)),
 }
 """By operator: what some of its inputs decide for all rows, and which inputs these are."""
+_Names = tuple[frozenset[str], frozenset[str]]
+_NONE: _Names = frozenset(), frozenset()
 _MEASURING = frozenset({"Shape", "Size"})
 _FILLING = frozenset({"ScatterElements", "ScatterND"})
 """As long as their first input, whatever the others are."""
@@ -52,7 +54,10 @@ def decision(model_file: Path) -> str:
     name; empty if nothing, and for other files. Raises OSError."""
     model = read_model(model_file)
     flow, lengths = _Flow(model.functions), set[str]()
-    flow.follow(model.graph.nodes, set(model.graph.inputs), lengths)
+    try:
+        flow.follow(model.graph.nodes, set(model.graph.inputs), lengths)
+    except RecursionError:
+        return "its functions are nested too deeply to be followed"
     if flow.found is None and lengths.isdisjoint(model.graph.outputs):
         return ""
     what, operator = flow.found or (_LENGTH, "NonZero")
@@ -67,10 +72,14 @@ class _Flow:
         self._functions = functions
         self.found: tuple[str, str] | None = None
         """What is decided, and by which operator."""
+        self._called: dict[tuple[tuple[str, str], frozenset[str], frozenset[str]], _Names] = {}
+        """Names inside of each function, by the inputs that depend on values and whose shapes do."""
+        self._nested = False
 
     def follow(self, nodes: Sequence[Node], values: set[str], lengths: set[str]) -> None:
         """Add the names that these nodes compute."""
         for node in nodes:
+            values.discard("")  # what is absent is called so
             if node.function in self._functions:
                 self._call(self._functions[node.function], node, values, lengths)
                 continue
@@ -81,27 +90,40 @@ class _Flow:
                 _pass_on(node, values, lengths)
 
     def _decide(self, node: Node, values: set[str]) -> None:
-        values.discard("")  # what is absent is called so
         what, places = _DECIDING.get(node.operator, ("", ()))
         if not self.found and any(name in values for name in _at(node.inputs, places)):
             self.found = what, node.operator
 
     def _call(self, body: Graph, node: Node, values: set[str], lengths: set[str]) -> None:
-        """A function has names of its own."""
-        inside = [
-            {own for own, name in zip(body.inputs, node.inputs, strict=False) if name in names}
-            for names in (values, lengths)
-        ]
-        self.follow(body.nodes, *inside)
-        for own, names in zip(inside, (values, lengths), strict=True):
+        """A function has names of its own. What it does with its inputs is found out once."""
+        pairs = list(zip(body.inputs, node.inputs, strict=False))
+        of_values, of_lengths = (
+            frozenset(own for own, name in pairs if name in names) for names in (values, lengths)
+        )
+        key = node.function, of_values, of_lengths
+        if key not in self._called:
+            self._called[key] = _NONE  # one that calls itself, which no engine serves, ends here
+            self._called[key] = self._inside(body, set(of_values), set(of_lengths))
+        for own, names in zip(self._called[key], (values, lengths), strict=True):
             names.update(name for at, name in zip(body.outputs, node.outputs, strict=False) if at in own)
 
+    def _inside(self, body: Graph, values: set[str], lengths: set[str]) -> _Names:
+        nested, self._nested = self._nested, False
+        self.follow(body.nodes, values, lengths)
+        self._nested = nested
+        return frozenset(values), frozenset(lengths)
+
     def _nest(self, node: Node, values: set[str], lengths: set[str]) -> None:
-        """Bodies see the names around them. What a round of a loop leaves goes into the next one."""
+        """Bodies see the names around them. What a round of a loop leaves goes into the next one, so the
+        outermost is followed until there are no new names."""
+        outermost, self._nested = not self._nested, True
         before = -1
         while before != (before := len(values) + len(lengths)):
             for body in node.bodies:
                 self._enter(node, body, values, lengths)
+            if not outermost:
+                break
+        self._nested = not outermost
         again = node.bodies[0].outputs[:1] if node.operator == "Loop" else ()
         if not self.found and not values.isdisjoint(again):
             self.found = _ROUNDS, node.operator
