@@ -427,6 +427,24 @@ class TestThatIsHostile:
 
         assert "says in_spec: " in refusal(rewrite(self.model(change)))
 
+    @pytest.mark.parametrize(
+        "name", ["x=exec({!r})", "x', **{!r}: ", "x):\n    {}\n    def f(x", "a-b", "1", ""]
+    )
+    @pytest.mark.parametrize("more", [True, False])
+    def test_by_the_names_of_its_arguments(self, rewrite, name, more):
+        """PyTorch writes them into the head of a function, whose text it runs."""
+
+        def change(document):
+            held = document["graph_module"]["module_call_graph"][0]["signature"]
+            version, tree = json.loads(held["in_spec"])
+            by_name = tree["children_spec"][1]
+            by_name["context"] = json.dumps([name.replace("{}", self.call).replace("{!r}", repr(self.call))])
+            if more:
+                by_name["children_spec"] = [tree["children_spec"][0]["children_spec"][0]]
+            held["in_spec"] = json.dumps([version, tree])
+
+        assert "says in_spec: " in refusal(rewrite(self.model(change)))
+
     def test_by_its_guards(self, rewrite):
         def change(document):
             document["guards_code"] = [self.call]

@@ -1,7 +1,8 @@
 """scikit-learn estimators from files: skops by default, which runs nothing that it does not know.
 
 A skops file names the types that it holds. Those that neither skops nor the list here knows are refused
-before anything is built; the trees of forests, which skops leaves to its caller, are checked when they are.
+before anything is built, as is a file that does more with them than to build them (``skops_schemas``); the
+trees of forests, which skops leaves to its caller, are checked when they are built.
 Pickle and joblib files run what they say when they are read: whoever calls :func:`load_pickle` accepts that.
 """
 
@@ -11,7 +12,6 @@ import json
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from modelserve._kit.sklearn_splines import SPLINE, UnfitSplines, check_splines
 from modelserve._kit.sklearn_trees import UnfitTrees, check_trees
+from modelserve._kit.skops_schemas import UnfitSchema, check_schema
 
 _SPLITTERS = (
     *("GroupKFold", "GroupShuffleSplit", "KFold", "LeaveOneGroupOut", "LeaveOneOut", "LeavePGroupsOut"),
@@ -56,7 +57,7 @@ _KNOWN = frozenset(
         "sklearn._loss.loss.HalfTweedieLoss",
         # A dict whose keys are attributes: what ensembles call their members.
         "sklearn.utils._bunch.Bunch",
-        # What boosting puts before its trees where some columns are categories; _check_partials sees to it.
+        # What boosting puts before its trees where some columns are categories; check_schema sees to it.
         "functools.partial",
         "sklearn.utils.validation.check_array",
         # Splines are checked once they are built; they keep this function for what they are given.
@@ -69,9 +70,6 @@ _KNOWN = frozenset(
         *(f"sklearn.metrics.{name}" for name in _METRICS),
     }
 )
-_PARTIAL = "sklearn.utils.validation.check_array"
-"""The one function that may come with arguments of its own."""
-
 
 _NAMELESS = "X does not have valid feature names"
 """Said at every call of an estimator that was fitted on a data frame; a signature sees to the order here."""
@@ -106,7 +104,7 @@ def load_skops(path: Path) -> Any:
         ) from error
     except (UnfitEstimator, ModuleNotFoundError):
         raise
-    except (UnfitTrees, UnfitSplines) as error:
+    except (UnfitSchema, UnfitTrees, UnfitSplines) as error:
         raise UnfitEstimator(str(error)) from error
     except UntrustedTypesFoundException as error:
         raise UnfitEstimator(f"is refused by skops: {_line(error)}") from error
@@ -156,43 +154,7 @@ def _check_whole(path: Path) -> None:
         schema = json.loads(archive.read("schema.json"))
         if not isinstance(schema, dict):
             raise UnfitEstimator("has a schema.json that is no object; save it again with `skops.io.dump`")
-        _check_partials(schema)
-
-
-def _check_partials(schema: dict[str, Any]) -> None:
-    """Raise UnfitEstimator where arguments are bound to anything but a function that is known to be harmless
-    with any: skops asks of a partial no more than what its function is called.
-
-    A node stands for any other of the same number (``__id__``), so all of that number count.
-    """
-    nodes = list(_nodes(schema))
-    bound = [node["content"]["func"] for node in nodes if node.get("__loader__") == "PartialNode"]
-    numbers = {function["__id__"] for function in bound if "__id__" in function}
-    named = (node for node in nodes if "__id__" in node and node["__id__"] in numbers)
-    wrong = next((node for node in (*bound, *named) if not _is_checking(node)), None)
-    if wrong is not None:
-        name = f"{wrong.get('__module__')}.{wrong.get('__class__')}"
-        raise UnfitEstimator(
-            f"binds arguments to {name}, which is not known to be safe, and so is not built; "
-            f"of functions with arguments, only {_PARTIAL} is"
-        )
-
-
-def _is_checking(node: dict[str, Any]) -> bool:
-    """Whether it is that function; older files say what a function is in its content."""
-    name = f"{node.get('__module__')}.{node.get('__class__')}"
-    return (name, node.get("__loader__"), "content" in node) == (_PARTIAL, "FunctionNode", False)
-
-
-def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
-    left = [schema]
-    while left:
-        value = left.pop()
-        if isinstance(value, dict):
-            yield value
-            left += value.values()
-        elif isinstance(value, list):
-            left += value
+        check_schema(schema)
 
 
 def _line(error: Exception) -> str:

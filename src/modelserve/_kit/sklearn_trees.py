@@ -29,6 +29,10 @@ def check_trees(estimator: Any) -> None:
             _check_predictor(tree, features)
 
 
+_STACKED = frozenset({"predict", "predict_proba", "decision_function"})
+"""What a stack may ask its members for."""
+_WORDS = 8
+"""Of a set of categories: a bit for each of 256."""
 _HISTOGRAMS = "sklearn.ensemble._hist_gradient_boosting.gradient_boosting."
 _Seen = set[tuple[int, int | None]]
 
@@ -49,11 +53,24 @@ def _trees(value: Any, features: int | None, depth: int, seen: _Seen) -> Iterato
             raise UnfitTrees("holds a tree that does not say how many features it takes")
         yield value, features
         return
+    _check_methods(value)
     features = _width(value, features)
     if name.startswith(_HISTOGRAMS) and features is not None:
         _check_boosting(value, features)
     for inner in _inside(value):
         yield from _trees(inner, features, depth + 1, seen)
+
+
+def _check_methods(part: Any) -> None:
+    """No attribute stands in the place of a method of scikit-learn, such as one that checks the columns."""
+    if type(part).__module__.partition(".")[0] != "sklearn":
+        return
+    held = getattr(part, "__dict__", {})
+    if hidden := [key for key in held if callable(getattr(type(part), key, None))]:
+        raise UnfitTrees(f"holds a {type(part).__name__} whose {hidden[0]} is none of scikit-learn's")
+    methods = set(held["stack_method_"]) if isinstance(held.get("stack_method_"), list) else set()
+    if not methods <= _STACKED:
+        raise UnfitTrees(f"holds a {type(part).__name__} that asks its members for {min(methods - _STACKED)}")
 
 
 def _width(value: Any, above: int | None) -> int | None:
@@ -103,9 +120,18 @@ def _encodes(before: Any, features: int) -> bool:
         return False
     masks = [mask for mask in (encoded, others) if isinstance(mask, np.ndarray) and mask.dtype == np.bool_]
     kinds = (_kind(encoder), _kind(rest)) == ("OrdinalEncoder", "FunctionTransformer")
-    checks = isinstance(getattr(rest, "func", None), partial)  # of check_array alone: the file was looked at
+    checks = _checks(rest)
     whole = [mask.shape for mask in masks] == [(features,)] * 2 and bool((masks[0] ^ masks[1]).all())
     return kinds and checks and whole
+
+
+def _checks(rest: Any) -> bool:
+    """Whether it hands the other columns on: told which array to check, it would answer with that one."""
+    held = vars(rest)
+    function = held.get("func")
+    if not isinstance(function, partial) or function.args or held.get("kw_args"):
+        return False  # what it calls was looked at in the file
+    return function.keywords.keys() <= {"dtype", "ensure_all_finite", "force_all_finite"}
 
 
 def _kind(part: Any) -> str:
@@ -125,6 +151,8 @@ def _check_predictor(tree: Any, features: int) -> None:
     right = np.where(inner, nodes["right"].astype(np.int64), -1)
     _check(left, right, nodes["feature_idx"].astype(np.int64), features)
     sets = _categorical(tree)["bitset_idx"]
+    if tree.raw_left_cat_bitsets.shape[1:] != (_WORDS,):
+        raise UnfitTrees(f"holds a tree whose sets of categories are not {_WORDS} words each")
     if (sets >= len(tree.raw_left_cat_bitsets)).any():
         raise UnfitTrees("holds a tree that asks for a set of categories that is not there")
 

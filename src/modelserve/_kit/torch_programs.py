@@ -156,9 +156,23 @@ def _is_tree(text: str) -> bool:
 def _is_container(tree: Mapping[str, Any], depth: int) -> bool:
     context = json.loads(tree["context"]) if tree["context"] else None
     keys = context or []
-    plain = isinstance(keys, list) and all(isinstance(key, str | int) for key in keys)
+    plain = isinstance(keys, list) and all(map(_is_plain_key, keys))
+    plain = plain and len(keys) in (0, len(tree["children_spec"]))
     inner = all(_is_container(child, depth + 1) for child in tree["children_spec"])
     return depth < 20 and tree["type"] in _CONTAINERS and plain and inner
+
+
+def _is_plain_key(key: Any) -> bool:
+    return type(key) is int or (isinstance(key, str) and _is_part(key))
+
+
+def _is_call(text: str) -> bool:
+    """How arguments are nested. PyTorch writes their names into the head of a function whose text it runs."""
+    if not _is_tree(text):
+        return False
+    by_name = json.loads(text)[1]["children_spec"][1:2]
+    names = [key for tree in by_name for key in json.loads(tree["context"] or "[]") or []]
+    return all(isinstance(name, str) and name.isascii() and name.isidentifier() for name in names)
 
 
 def _is_device(text: str) -> bool:
@@ -184,7 +198,7 @@ _CHECKS = {
     "tensor_constant_name": _is_part,
     "target": _is_target,
     "expr_str": _is_size,
-    "in_spec": _is_tree,
+    "in_spec": _is_call,
     "out_spec": _is_tree,
     "type": _is_device,
 }
