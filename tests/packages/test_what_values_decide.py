@@ -59,6 +59,7 @@ LENGTHS = {
     "TopK": [node("TopK", "x n", "y places")],
     "ConstantOfShape": [node("ConstantOfShape", "n", "y")],
     "Resize": [node("Resize", "x - - n", "y")],
+    "HannWindow": [node("Squeeze", "n", "size"), node("HannWindow", "size", "y")],
 }
 
 
@@ -170,7 +171,7 @@ def test_is_followed_once_through_what_is_called_again_and_again(tmp_path: Path)
         assert told.endswith("(operator Tile)") is (last.op_type == "Tile")
     assert decision(save(tmp_path, call, functions=chain(0, node("F0", "a n", "b", domain="own")))) == ""
     deep = chain(500, node("Neg", "a", "b"))
-    assert decision(save(tmp_path, *DIMENSION, call, functions=deep)).endswith("too deeply to be followed")
+    assert decision(save(tmp_path, *DIMENSION, call, functions=deep)).endswith("to be followed")
 
 
 def test_is_found_in_a_loop_of_a_loop_that_only_a_later_round_shows(tmp_path: Path) -> None:
@@ -191,6 +192,12 @@ def test_is_found_in_a_loop_of_a_loop_that_only_a_later_round_shows(tmp_path: Pa
 def test_is_nothing_that_the_file_itself_holds(tmp_path: Path) -> None:
     """Older files list their weights among the inputs."""
     assert decision(save(tmp_path, node("Tile", "x ones", "y"), inputs="x ids ones")) == ""
+
+
+def test_is_the_length_of_what_a_scan_goes_through(tmp_path: Path) -> None:
+    body = branch("body", node("Identity", "half", "made"), inputs="each", outputs="made")
+    nodes = [node("NonZero", "x", "found"), node("Scan", "found", "y", body=body, num_scan_inputs=1)]
+    assert decision(save(tmp_path, *nodes)).endswith("(operator NonZero)")
 
 
 def test_is_nothing_where_an_input_or_an_output_is_absent(tmp_path: Path) -> None:

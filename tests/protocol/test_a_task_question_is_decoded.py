@@ -276,6 +276,7 @@ def part(headers: str, content: bytes) -> bytes:
         ("Content-Transfer-Encoding: 8bit", "K\xf6ln".encode()),
         ("Content-Transfer-Encoding: BASE64", b"S8O2\r\nbG4=\r\n"),
         ("Content-Transfer-Encoding: quoted-printable", b"K=C3=B6=\r\nln"),
+        ("Content-Transfer-Encoding: quoted-printable", b"K=C3=B6= \t\r\nln \t"),
         ("Content-Transfer-Encoding: base64\r\nContent-Type: text/plain; charset=latin1", b"S/Zsbg=="),
     ],
 )

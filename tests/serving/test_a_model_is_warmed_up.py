@@ -16,11 +16,12 @@ from modelserve.batching.cost import CostModel
 from modelserve.batching.sharing import Sharing
 from modelserve.domain.inference import DataType, Signature, TensorSpec
 from modelserve.domain.models import Task
-from modelserve.errors import InvalidPackage, ModelFailed, Unavailable
+from modelserve.errors import EngineDied, InvalidPackage, ModelFailed, Unavailable
 from modelserve.serving.logs import EventLog
 from modelserve.serving.served import Loaded
 from modelserve.serving.warming.longest import try_longest
 from modelserve.serving.warming.samples import made_up, reference_questions
+from modelserve.serving.warming.trial import Trial
 from modelserve.serving.warming.warmup import warm_up
 
 WAY_OUT = "if each row is answered by itself, say `batching: true`"
@@ -196,3 +197,32 @@ async def test_a_model_that_fails_on_the_longest_text_is_unfit(
     warm_up(replace(loaded, task=LongTask(60)), 2, log, CostModel())
     with pytest.raises(InvalidPackage, match=r"fails on 97 tokens.*idx=61.*write limits\.maxLength: 60 into"):
         warm_up(replace(loaded, task=LongTask(97)), 2, log, CostModel())
+
+
+class DiesOf:
+    """A model of tokens whose engine ends over texts that begin late."""
+
+    steady = True
+    signature = Signature(
+        (
+            TensorSpec("input_ids", DataType.INT64, (-1, -1), 0),
+            TensorSpec("attention_mask", DataType.INT64, (-1, -1), 0),
+        ),
+        (TensorSpec("y", DataType.INT64, (-1, -1)),),
+    )
+
+    def predict(self, tensors: Any, outputs: Any = ()) -> Any:
+        if not tensors["attention_mask"][0, 0]:
+            raise EngineDied("the engine's process ended by signal 11")
+        return {"y": tensors["input_ids"] * tensors["attention_mask"]}
+
+    def close(self) -> None: ...
+
+
+def test_an_engine_that_dies_of_a_text_that_begins_late_is_told() -> None:
+    model = DiesOf()
+    row = {"input_ids": np.arange(1, 9).reshape(1, 8), "attention_mask": np.ones((1, 8), np.int64)}
+    trial = Trial(model, row, model.predict(row), coarse=False, gaps=frozenset())
+    sharing = trial.lengths()
+    assert not sharing.lengths
+    assert "ended by signal 11" in sharing.why

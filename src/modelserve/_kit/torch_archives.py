@@ -59,11 +59,16 @@ def operators_in(path: Path) -> frozenset[str]:
     (``linear_dynamic``), and perhaps of other things; none where it can't be read. Raises OSError."""
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = [(entry.filename.partition("/")[2], entry) for entry in archive.infolist()]
-            texts = [_read(archive, entry) for name, entry in entries if _CALLING.fullmatch(name)]
+            return frozenset(name.decode() for name in _called(archive))
     except (*_DAMAGES, UnfitArchive):
         return frozenset()
-    return frozenset(name.decode() for text in texts for name in _CALLED.findall(text))
+
+
+def _called(archive: zipfile.ZipFile) -> Iterator[bytes]:
+    """One text after the other: all of them may be more than the memory."""
+    for entry in archive.infolist():
+        if _CALLING.fullmatch(entry.filename.partition("/")[2]):
+            yield from _CALLED.findall(_read(archive, entry))
 
 
 def clean_copy(path: Path, copy: BinaryIO) -> Program:

@@ -41,9 +41,15 @@ def carried(content: bytes, encoding: str, place: str) -> bytes:
             raise InvalidInput(
                 f"{place}: not the quoted-printable that content-transfer-encoding says: {told}"
             )
-        return binascii.a2b_qp(content)
+        return binascii.a2b_qp(b"\n".join(map(_without_blanks, content.split(b"\n"))))
     wanted = "send binary, 8bit, 7bit, base64 or quoted-printable, or leave it out"
     raise values.got(f"{place}: content-transfer-encoding", encoding, wanted)
+
+
+def _without_blanks(line: bytes) -> bytes:
+    """White space at the end of a line was added on the way (RFC 2045, 6.7, rule 3)."""
+    end = b"\r" if line.endswith(b"\r") else b""
+    return line.removesuffix(b"\r").rstrip(b" \t") + end
 
 
 def _base64(content: bytes, place: str) -> bytes:

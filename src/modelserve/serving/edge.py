@@ -73,7 +73,7 @@ class Edge:
             if reply.started or not self._closing():
                 raise
             await send_fault(reply, _stopped())
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # a library's panic is no Exception
             told = self._defect(error, exchange, scope["path"])
@@ -101,7 +101,7 @@ class Edge:
             if not self._closing():
                 raise
             status, payload = fault_payload(_stopped())
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # as above
             status, payload = fault_payload(self._defect(error, exchange, path))

@@ -55,6 +55,8 @@ class Loaded:
     """How it is to be run where the settings leave that open; None: as usual."""
     sharing: Sharing = UNTRIED
     """Whether requests may share its runs, as the warm-up finds out."""
+    even: bool = True
+    """Whether a run takes as long as its input's size says, as far as its file tells."""
     doubts: tuple[str, ...] = ()
     """Why it may not be fit, although it is served."""
 

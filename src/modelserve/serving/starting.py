@@ -9,7 +9,6 @@ from modelserve._kit.threads import on_daemon_thread
 from modelserve.batching.cost import CostModel
 from modelserve.batching.plans import Plan
 from modelserve.batching.queue import BatchQueue
-from modelserve.packages.operators.decisions import decision
 from modelserve.runtimes.base import Outside, why_turns
 from modelserve.serving.caching import CachedServed, is_cacheable
 from modelserve.serving.calibrating import calibrate, needs_calibration
@@ -89,7 +88,7 @@ class Starter:
             figures.vitals = model.vitals
         engine = Engine(
             loaded.model, loaded.joiner, queue, threads, figures.ran, figures.queue_wait.add,
-            at_once=model.steady and not delay and not decision(loaded.package.model_file),
+            at_once=model.steady and loaded.even and not delay,
         )  # fmt: skip
         named = (settings.service, settings.revision, loaded, engine, settings, figures)
         if settings.cache_ttl is None or not is_cacheable(loaded):

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from modelserve.packages.operators.reading import Graph, Node, read_model
+from modelserve.packages.operators.reading import Function, Graph, Node, read_model
 
 _LENGTH, _BRANCH, _ROUNDS, _SCALE, _BOUND = (
     "a length", "a branch", "the number of rounds", "a scale", "a bound"
 )  # fmt: skip
 _DECIDING: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "AffineGrid": (_LENGTH, (1,)),
+    "BlackmanWindow": (_LENGTH, (0,)),
     "CenterCropPad": (_LENGTH, (1,)),
     "Clip": (_BOUND, (1, 2)),
     "Col2Im": (_LENGTH, (1, 2)),
@@ -25,15 +26,20 @@ _DECIDING: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "DFT": (_LENGTH, (1,)),
     "DequantizeLinear": (_SCALE, (1, 2)),
     "Expand": (_LENGTH, (1,)),
+    "HammingWindow": (_LENGTH, (0,)),
+    "HannWindow": (_LENGTH, (0,)),
     "If": (_BRANCH, (0,)),
     "Loop": (_ROUNDS, (0, 1)),
+    "MaxUnpool": (_LENGTH, (2,)),
+    "MelWeightMatrix": (_LENGTH, (0, 1, 2, 3, 4)),
     "OneHot": (_LENGTH, (1,)),
     "Pad": (_LENGTH, (1,)),
     "QuantizeLinear": (_SCALE, (1, 2)),
     "Range": (_LENGTH, (0, 1, 2)),
     "Reshape": (_LENGTH, (1,)),
     "Resize": (_LENGTH, (1, 2, 3)),
-    "Slice": (_LENGTH, (1, 2)),
+    "STFT": (_LENGTH, (1, 3)),
+    "Slice": (_LENGTH, (1, 2, 4)),
     "Split": (_LENGTH, (1,)),
     "SplitToSequence": (_LENGTH, (1,)),
     "Tile": (_LENGTH, (1,)),
@@ -44,6 +50,8 @@ _DECIDING: Mapping[str, tuple[str, tuple[int, ...]]] = {
 """By operator: what some of its inputs decide for all rows, and which inputs these are."""
 _Names = tuple[frozenset[str], frozenset[str]]
 _NONE: _Names = frozenset(), frozenset()
+_MOST_CALLS = 10_000
+"""Of functions with other inputs, before a graph is given up."""
 _MEASURING = frozenset({"Shape", "Size"})
 _FILLING = frozenset({"ScatterElements", "ScatterND"})
 """As long as their first input, whatever the others are."""
@@ -57,7 +65,7 @@ def decision(model_file: Path) -> str:
     try:
         flow.follow(model.graph.nodes, set(model.graph.inputs), lengths)
     except RecursionError:
-        return "its functions are nested too deeply to be followed"
+        return "its functions are nested too deeply, or too much, to be followed"
     if flow.found is None and lengths.isdisjoint(model.graph.outputs):
         return ""
     what, operator = flow.found or (_LENGTH, "NonZero")
@@ -68,18 +76,19 @@ class _Flow:
     """Names of tensors are in ``values`` where they depend on values of the inputs, and in ``lengths`` where
     their shape does."""
 
-    def __init__(self, functions: Mapping[tuple[str, str], Graph]) -> None:
+    def __init__(self, functions: Mapping[Function, Graph]) -> None:
         self._functions = functions
         self.found: tuple[str, str] | None = None
         """What is decided, and by which operator."""
-        self._called: dict[tuple[tuple[str, str], frozenset[str], frozenset[str]], _Names] = {}
+        self._called: dict[tuple[Function, frozenset[str], frozenset[str]], _Names] = {}
         """Names inside of each function, by the inputs that depend on values and whose shapes do."""
         self._nested = False
 
     def follow(self, nodes: Sequence[Node], values: set[str], lengths: set[str]) -> None:
         """Add the names that these nodes compute."""
         for node in nodes:
-            values.discard("")  # what is absent is called so
+            for names in (values, lengths):
+                names.discard("")  # what is absent is called so
             if node.function in self._functions:
                 self._call(self._functions[node.function], node, values, lengths)
                 continue
@@ -101,6 +110,8 @@ class _Flow:
             frozenset(own for own, name in pairs if name in names) for names in (values, lengths)
         )
         key = node.function, of_values, of_lengths
+        if len(self._called) > _MOST_CALLS:
+            raise RecursionError
         if key not in self._called:
             self._called[key] = _NONE  # one that calls itself, which no engine serves, ends here
             self._called[key] = self._inside(body, set(of_values), set(of_lengths))
@@ -137,6 +148,8 @@ class _Flow:
         self.follow(body.nodes, values, lengths)
         for names in (values, lengths):
             names.update(_same(node.outputs, given, names))
+        if node.operator == "Scan" and not lengths.isdisjoint(node.inputs):
+            lengths.update(node.outputs)  # a row for each of what is gone through
 
 
 def _pass_on(node: Node, values: set[str], lengths: set[str]) -> None:

@@ -14,12 +14,16 @@ from modelserve._kit.protobuf import NotProtobuf, fields
 
 _MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
 _GRAPH_NODE, _GRAPH_WEIGHT, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
-_FUNCTION_NAME, _FUNCTION_INPUT, _FUNCTION_OUTPUT, _FUNCTION_NODE, _FUNCTION_DOMAIN = 1, 4, 5, 7, 10
-_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 4, 5, 7
+_FUNCTION_NAME, _FUNCTION_INPUT, _FUNCTION_OUTPUT, _FUNCTION_NODE = 1, 4, 5, 7
+_FUNCTION_DOMAIN, _FUNCTION_OVERLOAD = 10, 13
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN, _NODE_OVERLOAD = 1, 2, 4, 5, 7, 8
 _ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 6, 11
 _VALUE_NAME, _WEIGHT_NAME = 1, 8
 
 _NESTING = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+
+
+Function = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +40,22 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """``function`` is domain and operator; an absent input or output has an empty name. ``bodies`` are the
-    graphs that it runs."""
+    """``function`` is domain, name and overload of a function that it may call; an absent input or output has
+    an empty name. ``bodies`` are the graphs that it runs."""
 
     operator: str
-    domain: str
+    function: Function
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     bodies: tuple[Graph, ...]
 
-    @property
-    def function(self) -> tuple[str, str]:
-        return self.domain, self.operator
-
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """``functions`` by domain and name."""
+    """``functions`` by domain, name and overload."""
 
     graph: Graph
-    functions: dict[tuple[str, str], Graph]
+    functions: dict[Function, Graph]
 
 
 NOTHING = Model(Graph((), (), ()), {})
@@ -97,24 +97,33 @@ def _graph(message: memoryview) -> Graph:
     )
 
 
-def _function(message: memoryview) -> tuple[tuple[str, str], Graph]:
+def _function(message: memoryview) -> tuple[Function, Graph]:
     parts = _parts(
-        message, _FUNCTION_NAME, _FUNCTION_INPUT, _FUNCTION_OUTPUT, _FUNCTION_NODE, _FUNCTION_DOMAIN
-    )
+        message, _FUNCTION_NAME, _FUNCTION_INPUT, _FUNCTION_OUTPUT, _FUNCTION_NODE, _FUNCTION_DOMAIN,
+        _FUNCTION_OVERLOAD,
+    )  # fmt: skip
     body = Graph(
         _texts(parts[_FUNCTION_INPUT]),
         _texts(parts[_FUNCTION_OUTPUT]),
         tuple(map(_node, parts[_FUNCTION_NODE])),
     )
-    return (_last(parts[_FUNCTION_DOMAIN]), _last(parts[_FUNCTION_NAME])), body
+    name = (_FUNCTION_DOMAIN, _FUNCTION_NAME, _FUNCTION_OVERLOAD)
+    return _function_of(parts, *name), body
 
 
 def _node(message: memoryview) -> Node:
-    parts = _parts(message, _NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN)
+    parts = _parts(
+        message, _NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN, _NODE_OVERLOAD
+    )
     operator = _last(parts[_NODE_OPERATOR])
     bodies = tuple(_bodies(parts[_NODE_ATTRIBUTE])) if operator in _NESTING else ()
     inputs, outputs = _texts(parts[_NODE_INPUT]), _texts(parts[_NODE_OUTPUT])
-    return Node(operator, _last(parts[_NODE_DOMAIN]), inputs, outputs, bodies)
+    function = _function_of(parts, _NODE_DOMAIN, _NODE_OPERATOR, _NODE_OVERLOAD)
+    return Node(operator, function, inputs, outputs, bodies)
+
+
+def _function_of(parts: dict[int, list[memoryview]], domain: int, name: int, overload: int) -> Function:
+    return _last(parts[domain]), _last(parts[name]), _last(parts[overload])
 
 
 def _bodies(attributes: list[memoryview]) -> Iterator[Graph]:

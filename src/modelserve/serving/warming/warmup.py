@@ -19,6 +19,7 @@ from modelserve.batching.joining import Joiner
 from modelserve.batching.sharing import TOGETHER, UNTRIED, Sharing, departure
 from modelserve.domain.inference import Tensors
 from modelserve.errors import InvalidPackage, ModelServeError
+from modelserve.packages.operators.decisions import decision
 from modelserve.runtimes.base import Streaming, is_accelerated
 from modelserve.serving.logs import EventLog
 from modelserve.serving.served import Loaded
@@ -47,6 +48,7 @@ def warm_up(loaded: Loaded, max_batch: int, log: EventLog, cost: CostModel) -> L
     a doubt that its owner is told of. Raises InvalidPackage too if the owner says that requests may share
     runs, and they may not.
     """
+    loaded = replace(loaded, even=not decision(loaded.package.model_file))
     if not loaded.package.warm_up:
         return _told(log, _untried(loaded, "it was not warmed up (warmUp: skip)"))
     rows = _reference(loaded, max_batch)
